@@ -1,0 +1,51 @@
+"""What all of the API shares: permissions by model, and paging."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.permissions import DjangoModelPermissions
+from rest_framework.response import Response
+
+
+class ModelPermissions(DjangoModelPermissions):
+    """Authenticated users with the model's Django permissions; reading needs ``view`` as well."""
+
+    perms_map = {
+        **DjangoModelPermissions.perms_map,
+        "GET": ["%(app_label)s.view_%(model_name)s"],
+        "HEAD": ["%(app_label)s.view_%(model_name)s"],
+    }
+
+
+class Pages(PageNumberPagination):
+    """``?page=&size=`` and ``{count, page, size, pages, next, previous, results}``."""
+
+    page_size = 50
+    page_size_query_param = "size"
+    max_page_size = 500
+
+    def get_paginated_response(self, data: Any) -> Response:
+        assert self.page is not None  # set before this is called
+        size = self.page.paginator.per_page
+        count = self.page.paginator.count
+        return Response(
+            {
+                "count": count,
+                "page": self.page.number,
+                "size": size,
+                "pages": max(1, math.ceil(count / size)),
+                "next": self.get_next_link(),
+                "previous": self.get_previous_link(),
+                "results": data,
+            }
+        )
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "nullable": True, "format": "uri"}
+        number = {"type": "integer"}
+        properties: dict[str, Any] = dict.fromkeys(("count", "page", "size", "pages"), number)
+        properties |= {"next": link, "previous": link, "results": schema}
+        return {"type": "object", "required": ["count", "results"], "properties": properties}

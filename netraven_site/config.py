@@ -1,0 +1,370 @@
+"""The one configuration of NetRaven: typed, validated, explained.
+
+Every setting is read from the environment (``NETRAVEN_`` and the field name in capitals) and then
+from the TOML file that ``NETRAVEN_CONFIG`` names (the field name as key). Secrets can also be given
+as a file: ``NETRAVEN_SECRET_KEY_FILE=/run/secrets/key``. ``DATABASE_URL`` and ``REDIS_URL`` go
+without prefix, as everywhere.
+
+Without ``DATABASE_URL`` NetRaven runs embedded: ``manage.py up`` brings its own servers, and the
+keys are generated once into the data directory. Outside it a missing key is an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from credentials.cipher import CipherError, parse_keys
+from netraven_site.stack.keys import EmbeddedKeys
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+_PREFIX = "NETRAVEN_"
+_FILE_SUFFIX = "_FILE"
+#: Variables with the prefix that are no setting of their own.
+_OTHER_VARIABLES = frozenset({"NETRAVEN_CONFIG", "NETRAVEN_FORBID_SKIPS"})
+_KEY_FIELDS = ("secret_key", "encryption_keys", "redaction_key")
+
+
+class ConfigurationError(Exception):
+    """The configuration is wrong. The message has one line per wrong setting."""
+
+
+def _split(value: object) -> object:
+    """A comma-separated text as a list; a TOML list passes through."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+def _network(value: object) -> object:
+    try:
+        return ipaddress.ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; give networks such as 127.0.0.0/8 or 10.0.0.0/8") from error
+
+
+Network = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)
+]
+NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_split)]
+
+
+def _named(name: str) -> Any:
+    """A connection URL that is read with and without the prefix."""
+    return Field(
+        default=None,
+        validation_alias=AliasChoices(name.lower(), f"{_PREFIX}{name}", name),
+    )
+
+
+class Config(BaseSettings):
+    """All settings with their units in the names; times are seconds, sizes are bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    #: Where the embedded servers, the generated keys, static files and the Git store live.
+    data_dir: Path = PROJECT_DIR / "var"
+
+    # Connections. None = the embedded server.
+    database_url: SecretStr | None = _named("DATABASE_URL")
+    redis_url: SecretStr | None = _named("REDIS_URL")
+
+    # Keys. Generated for the embedded stack, required outside it.
+    secret_key: SecretStr | None = None
+    #: ``id:base64,id:base64``; the first key encrypts, all of them decrypt.
+    encryption_keys: SecretStr | None = None
+    #: Key of the redaction tokens; changing it changes every token.
+    redaction_key: SecretStr | None = None
+
+    # Web.
+    debug: bool = False
+    allowed_hosts: TextList = ["localhost", "127.0.0.1", "[::1]"]
+    csrf_trusted_origins: TextList = []
+    #: True behind a proxy that ends TLS: secure cookies, HSTS and redirects to https.
+    https: bool = False
+    web_bind: str = "127.0.0.1"
+    web_port: int = Field(default=8000, ge=1, le=65535)
+    web_workers: int = Field(default=2, ge=1, le=64)
+    web_threads: int = Field(default=4, ge=1, le=128)
+    flower_port: int = Field(default=5555, ge=1, le=65535)
+    time_zone: str = "UTC"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # Workers. docs/benchmarks.md has the measurement behind the defaults.
+    worker_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
+    worker_concurrency: int = Field(default=50, ge=1, le=500)
+    #: Zones whose devices the workers of ``manage.py up`` reach, beside devices without a zone.
+    worker_zones: TextList = []
+
+    # One device.
+    connect_timeout_seconds: float = Field(default=10, ge=0.1, le=300)
+    login_timeout_seconds: float = Field(default=20, ge=0.1, le=300)
+    command_timeout_seconds: float = Field(default=60, ge=0.1, le=3600)
+    device_deadline_seconds: float = Field(default=300, ge=1, le=3600)
+    max_output_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    #: A configuration below this share of the last good one is suspect; 0 switches it off.
+    minimum_size_share: float = Field(default=0.5, ge=0, le=1)
+    #: Networks that may be connected to although they are loopback, link-local or the like.
+    allowed_networks: NetworkList = []
+
+    # Retry of one device within a run.
+    retry_attempts: int = Field(default=3, ge=1, le=10)
+    retry_backoff_seconds: float = Field(default=15, ge=0, le=3600)
+    retry_backoff_max_seconds: float = Field(default=300, ge=0, le=3600)
+
+    # Runs.
+    wave_size: int = Field(default=1000, ge=1, le=5000)
+    run_deadline_seconds: int = Field(default=6 * 3600, ge=60, le=7 * 86400)
+    lease_seconds: float = Field(default=90, ge=2, le=3600)
+    heartbeat_seconds: float = Field(default=15, ge=0.5, le=600)
+    reconcile_seconds: float = Field(default=10, ge=0.5, le=600)
+    #: A message that no worker has answered for this long is sent again.
+    message_ttl_seconds: float = Field(default=300, ge=2, le=3600)
+
+    # Git. None = ``configs.git`` in the data directory.
+    git_path: Path | None = None
+    #: Pushed to after each run that changed something: ``https://`` or ``ssh://`` or ``git@``.
+    git_remote: str | None = None
+
+    redaction_keywords: TextList = ["password", "secret"]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database, and with it the generated keys, live in the data directory."""
+        return self.database_url is None
+
+    @property
+    def git_directory(self) -> Path:
+        return self.git_path or self.data_dir / "configs.git"
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("it must have at least 32 characters")
+        return value
+
+    @field_validator("redaction_key")
+    @classmethod
+    def _long_enough_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("it must have at least 16 characters")
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _usable_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                parse_keys(value.get_secret_value())
+            except CipherError as error:
+                raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_only(cls, value: SecretStr | None) -> SecretStr | None:
+        schemes = ("postgres://", "postgresql://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("it must start with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_only(cls, value: SecretStr | None) -> SecretStr | None:
+        schemes = ("redis://", "rediss://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("it must start with redis:// or rediss://")
+        return value
+
+    @field_validator("git_remote")
+    @classmethod
+    def _safe_remote(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "ssh://", "git@")):
+            raise ValueError("it must start with https://, ssh:// or git@")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("it must be a name such as Europe/Berlin or UTC")
+        return value
+
+    @field_validator("redaction_keywords")
+    @classmethod
+    def _some_keyword(cls, value: list[str]) -> list[str]:
+        if not value:
+            raise ValueError("it must name at least one keyword")
+        return value
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeat(self) -> Config:
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            raise ValueError("lease_seconds must be at least twice heartbeat_seconds")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        path = os.environ.get("NETRAVEN_CONFIG")
+        if path:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=path))
+        return tuple(sources)
+
+
+def load_config() -> Config:
+    """The configuration of this process.
+
+    Reads the environment and the file that ``NETRAVEN_CONFIG`` names. Keys that neither gives come
+    from the data directory, where an embedded installation makes them on first use. Raises
+    ConfigurationError.
+    """
+    return _with_keys(_read_config())
+
+
+def _read_config() -> Config:
+    _check_file(os.environ.get("NETRAVEN_CONFIG"))
+    _check_variable_names(os.environ)
+    try:
+        return Config(**_secrets_from_files(os.environ))
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explain(error))) from None
+
+
+def _check_file(path: str | None) -> None:
+    if path is None:
+        return
+    try:
+        with Path(path).open("rb") as file:
+            tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"NETRAVEN_CONFIG={path}: the file cannot be read ({error.strerror})"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"NETRAVEN_CONFIG={path}: not a TOML file ({error})") from None
+
+
+def _check_variable_names(environment: Mapping[str, str]) -> None:
+    """A misspelt variable would be ignored in silence; name it instead."""
+    known = {f"{_PREFIX}{name.upper()}" for name in Config.model_fields}
+    known |= {f"{name}{_FILE_SUFFIX}" for name in known if _is_secret(name)} | _OTHER_VARIABLES
+    for name in sorted(environment):
+        if not name.startswith(_PREFIX) or name in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigurationError(f"{name}: there is no such setting{hint}")
+
+
+def _is_secret(variable: str) -> bool:
+    field = variable.removeprefix(_PREFIX).lower()
+    return field in Config.model_fields and "SecretStr" in str(Config.model_fields[field].annotation)
+
+
+def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
+    secrets: dict[str, str] = {}
+    for name, path in environment.items():
+        variable = name.removesuffix(_FILE_SUFFIX)
+        if name == variable or not _is_secret(variable):
+            continue
+        if variable in environment:
+            raise ConfigurationError(f"{variable} and {name} are both set; keep one of them")
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ConfigurationError(f"{name}={path}: the file cannot be read ({reason})") from None
+        secrets[variable.removeprefix(_PREFIX).lower()] = text.strip()
+    return secrets
+
+
+def _explain(error: ValidationError) -> Iterable[str]:
+    for detail in error.errors(include_url=False):
+        yield _explain_one(detail)
+
+
+def _explain_one(detail: ErrorDetails) -> str:
+    field = str(detail["loc"][0]) if detail["loc"] else ""
+    reason = detail["msg"].removeprefix("Value error, ")
+    if not field:
+        return reason
+    setting = field if field.upper() == field else f"{_PREFIX}{field.upper()}"
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(field, Config.model_fields, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"{field}: there is no such setting{hint}"
+    value = "<hidden>" if _is_secret(setting) or "_URL" in setting else repr(detail["input"])
+    return f"{setting}={value} is not allowed: {reason[:1].lower()}{reason[1:]}"
+
+
+def prepare_embedded_keys() -> None:
+    """Make the generated keys of the data directory, unless they are there already.
+
+    ``manage.py up`` and ``manage.py demo`` call it before anything else, so that they start on an
+    empty machine also with ``DATABASE_URL`` set. Raises ConfigurationError.
+    """
+    _create_keys(_read_config().data_dir)
+
+
+def _with_keys(config: Config) -> Config:
+    """``config`` with the keys of the data directory where it has none of its own."""
+    missing = [name for name in _KEY_FIELDS if getattr(config, name) is None]
+    if not missing:
+        return config
+    if not config.embedded and not EmbeddedKeys.exist(config.data_dir):
+        raise ConfigurationError(
+            "\n".join(
+                f"{_PREFIX}{name.upper()} is missing; it has no default outside the embedded stack"
+                for name in missing
+            )
+        )
+    keys = _create_keys(config.data_dir)
+    return config.model_copy(
+        update={name: SecretStr(getattr(keys, name)) for name in missing}
+    )
+
+
+def _create_keys(data_dir: Path) -> EmbeddedKeys:
+    try:
+        return EmbeddedKeys.load_or_create(data_dir)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(str(error)) from None

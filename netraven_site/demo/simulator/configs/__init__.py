@@ -1,0 +1,1 @@
+"""Configurations as text, one module per platform."""

@@ -1,0 +1,306 @@
+"""Django's settings, all of them derived from the typed configuration in ``config.py``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import django_stubs_ext
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from netraven_site.config import Config, ConfigurationError, load_config
+from netraven_site.stack.state import StackState
+
+
+# Lets annotations such as ModelAdmin[Device] stand in class definitions.
+django_stubs_ext.monkeypatch()
+
+
+def _load() -> Config:
+    """The configuration, or one clear line and the end of the process."""
+    try:
+        return load_config()
+    except ConfigurationError as error:
+        lines = "\n".join(f"netraven: {line}" for line in str(error).splitlines())
+        raise SystemExit(lines) from None
+
+
+def _secret(value: Any) -> str:
+    return value.get_secret_value() if value is not None else ""
+
+
+NETRAVEN: Config = _load()
+_STACK = StackState.read(NETRAVEN.data_dir)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SECRET_KEY = _secret(NETRAVEN.secret_key)
+DEBUG = NETRAVEN.debug
+ALLOWED_HOSTS = NETRAVEN.allowed_hosts
+CSRF_TRUSTED_ORIGINS = NETRAVEN.csrf_trusted_origins
+ROOT_URLCONF = "netraven_site.urls"
+WSGI_APPLICATION = "netraven_site.wsgi.application"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "django_celery_beat",
+    "django_celery_results",
+    "netraven_site",
+    "credentials",
+    "inventory",
+    "backups",
+    "jobs",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database ---------------------------------------------------------------------------------
+#: Refused at once while nothing listens: a command can then say how to start the stack.
+_NO_DATABASE = "postgresql://netraven@127.0.0.1:1/netraven"
+_DATABASE_URL = _secret(NETRAVEN.database_url) or (_STACK.database_url if _STACK else _NO_DATABASE)
+DATABASES = {"default": dj_database_url.parse(_DATABASE_URL, conn_max_age=60)}
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# A statement that hangs must not hold a worker; a lost lock holder must not hold the others.
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=30000 -c lock_timeout=10000 "
+        "-c idle_in_transaction_session_timeout=60000",
+    }
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery -----------------------------------------------------------------------------------
+_REDIS_URL = _secret(NETRAVEN.redis_url) or (_STACK.redis_url if _STACK else "redis://127.0.0.1:1/0")
+CELERY_BROKER_URL = _REDIS_URL
+CELERY_RESULT_BACKEND = f"netraven_site.results:UnwatchedRedisBackend+{_REDIS_URL}"
+CELERY_RESULT_EXPIRES = 3600
+#: Would store arguments and tracebacks of tasks.
+CELERY_RESULT_EXTENDED = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+#: True would hand a task that kills its worker to the next worker for ever; the lease does better.
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Half-open connections are noticed; the visibility timeout is far above the longest device task
+# and the same in every process, because the shortest one would win.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 2 * 3600,
+    "socket_timeout": 15,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+#: A dead broker must not block: the rows stay pending and the reconciler sends again.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.2, "interval_max": 1.0}
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Flower shows what was sent and what runs.
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "jobs.beat:SlotScheduler"
+
+# --- Web --------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = NETRAVEN.time_zone
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = NETRAVEN.data_dir / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+LOGIN_URL = reverse_lazy("admin:login")
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = NETRAVEN.https
+SECURE_SSL_REDIRECT = NETRAVEN.https
+SECURE_HSTS_SECONDS = 31536000 if NETRAVEN.https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = NETRAVEN.https
+if NETRAVEN.https:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["netraven_site.api.ModelPermissions"],
+    "DEFAULT_PAGINATION_CLASS": "netraven_site.api.Pages",
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.SearchFilter",
+        "rest_framework.filters.OrderingFilter",
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "netraven_site.api_errors.error_response",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "NetRaven",
+    "DESCRIPTION": "Backs up the configurations of network devices and tracks every change.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+UNFOLD = {
+    "SITE_TITLE": "NetRaven",
+    "SITE_HEADER": "NetRaven",
+    "SITE_SUBHEADER": "Network configuration backup",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "lan",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("netraven/admin.css")],
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "title": "Inventory",
+                "items": [
+                    {
+                        "title": "Devices",
+                        "icon": "router",
+                        "link": reverse_lazy("admin:inventory_device_changelist"),
+                    },
+                    {
+                        "title": "Zones",
+                        "icon": "hub",
+                        "link": reverse_lazy("admin:inventory_zone_changelist"),
+                    },
+                    {
+                        "title": "Tags",
+                        "icon": "sell",
+                        "link": reverse_lazy("admin:credentials_tag_changelist"),
+                    },
+                    {
+                        "title": "Credentials",
+                        "icon": "key",
+                        "link": reverse_lazy("admin:credentials_credential_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": "Backups",
+                "items": [
+                    {
+                        "title": "Jobs",
+                        "icon": "event_repeat",
+                        "link": reverse_lazy("admin:jobs_job_changelist"),
+                    },
+                    {
+                        "title": "Job runs",
+                        "icon": "play_circle",
+                        "link": reverse_lazy("admin:jobs_jobrun_changelist"),
+                    },
+                    {
+                        "title": "Device results",
+                        "icon": "checklist",
+                        "link": reverse_lazy("admin:jobs_deviceresult_changelist"),
+                    },
+                    {
+                        "title": "Snapshots",
+                        "icon": "history",
+                        "link": reverse_lazy("admin:backups_snapshot_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": "Logs",
+                "items": [
+                    {
+                        "title": "Job logs",
+                        "icon": "article",
+                        "link": reverse_lazy("admin:jobs_joblog_changelist"),
+                    },
+                    {
+                        "title": "Connection logs",
+                        "icon": "terminal",
+                        "link": reverse_lazy("admin:jobs_connectionlog_changelist"),
+                    },
+                ],
+            },
+        ],
+    },
+}
+
+# --- Logging ----------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": sys.stderr,
+            "formatter": "plain",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": NETRAVEN.log_level},
+    "loggers": {
+        # Both log what goes over the wire at DEBUG: log-in prompts and answers.
+        "paramiko": {"level": "WARNING"},
+        "netmiko": {"level": "WARNING"},
+        "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
+        "django.request": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,120 @@
+"""How the processes of NetRaven itself are started: web, workers, beat and Flower."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from celery.utils.nodenames import gethostname
+
+from netraven_site.config import PROJECT_DIR, Config
+from netraven_site.stack.leftovers import MARKER
+from netraven_site.stack.ports import LOOPBACK, address_in_url
+from netraven_site.stack.supervisor import ProcessSpec, Stage
+
+_WEB_GRACE_SECONDS = 10
+#: After it the task is killed with its worker; the lease gives the device to another one.
+_WORKER_GRACE_SECONDS = 20
+_CONTROL_THREADS = 4
+_ISOLATED_PROCESSES = 2
+#: Flower keeps this many tasks in memory.
+_FLOWER_TASKS = 10_000
+FLOWER_USER = "admin"
+#: Each worker would say it in six lines; ``up`` says it once.
+_QUIET_ABOUT_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
+
+
+def web(config: Config) -> ProcessSpec:
+    """gunicorn with threads; Django is loaded once and shared by its workers."""
+    bind = f"{address_in_url(config.web_bind)}:{config.web_port}"
+    options = ["--bind", bind, "--worker-class", "gthread", "--preload", "--no-control-socket"]
+    options += ["--workers", str(config.web_workers), "--threads", str(config.web_threads)]
+    options += ["--graceful-timeout", str(_WEB_GRACE_SECONDS), "--log-level", "warning"]
+    return ProcessSpec(
+        name="web",
+        argv=_python("gunicorn", "netraven_site.wsgi:application", *options),
+        stage=Stage.FRONT,
+        environment=_environment(config),
+        directory=Path.cwd(),
+        stop_seconds=_WEB_GRACE_SECONDS + 2,
+    )
+
+
+def workers(config: Config) -> list[ProcessSpec]:
+    """All workers: devices in threads, one process per core; the small pools apart from them."""
+    queues = ",".join(["devices", *(f"zone-{zone}" for zone in config.worker_zones)])
+    devices = [
+        _worker(config, f"devices{number}", queues, "threads", config.worker_concurrency)
+        for number in range(1, config.worker_processes + 1)
+    ]
+    return [
+        *devices,
+        _worker(config, "control", "control,git", "threads", _CONTROL_THREADS),
+        _worker(
+            *(config, "isolated", "isolated", "prefork", _ISOLATED_PROCESSES),
+            "--max-tasks-per-child=1",
+        ),
+    ]
+
+
+def node_name(worker: str) -> str:
+    """Celery's name of a worker on this machine."""
+    return f"{worker}@{gethostname()}"
+
+
+def beat(config: Config) -> ProcessSpec:
+    """The scheduler process. Without a pid file: the supervisor knows its processes."""
+    return _celery(config, "beat", Stage.FRONT, "beat", "--pidfile=", "-l", config.log_level)
+
+
+def flower(config: Config, password: str) -> ProcessSpec:
+    """Flower on the loopback address, behind a password that is not among the arguments."""
+    options = [f"--port={config.flower_port}", f"--address={LOOPBACK}"]
+    options += [f"--max_tasks={_FLOWER_TASKS}", "--persistent=False"]
+    secret = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+    return _celery(config, "flower", Stage.FRONT, "flower", *options, extra=secret)
+
+
+def _worker(
+    config: Config, name: str, queues: str, pool: str, concurrency: int, *options: str
+) -> ProcessSpec:
+    arguments = ["-P", pool, "-c", str(concurrency), "-Q", queues, "-n", node_name(name), "-E"]
+    arguments += ["--without-mingle", "--without-gossip", "-l", config.log_level, *options]
+    return _celery(config, name, Stage.WORKER, "worker", *arguments, extra=_QUIET_ABOUT_ROOT)
+
+
+def _celery(
+    config: Config,
+    name: str,
+    stage: Stage,
+    command: str,
+    *options: str,
+    extra: Mapping[str, str] | None = None,
+) -> ProcessSpec:
+    return ProcessSpec(
+        name=name,
+        argv=_python("celery", "-q", "-A", "netraven_site", command, *options),
+        stage=stage,
+        environment={**_environment(config), **(extra or {})},
+        directory=Path.cwd(),
+        stop_seconds=_WORKER_GRACE_SECONDS if stage is Stage.WORKER else 5,
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _environment(config: Config) -> dict[str, str]:
+    """This process's environment. The servers' addresses come from the stack's state file."""
+    data_dir = str(config.data_dir.resolve())
+    paths = [str(PROJECT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "netraven_site.settings",
+        "NETRAVEN_DATA_DIR": data_dir,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUNBUFFERED": "1",
+        MARKER: data_dir,
+    }

@@ -1,0 +1,78 @@
+"""Makes the site ready in this process: connections, tables, static files, first user."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import dj_database_url
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from netraven_site.celery import app as celery_app
+from netraven_site.stack.state import StackState
+
+ADMIN_USER = "admin"
+_STAMP_NAME = ".collected"
+
+
+def use_stack(state: StackState) -> None:
+    """Connect this process to a stack that started after its settings were read."""
+    fresh = dj_database_url.parse(state.database_url)
+    target = connections.settings["default"]
+    options = target.get("OPTIONS", {}) | fresh.get("OPTIONS", {})
+    target.update({key: fresh[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
+    target["OPTIONS"] = options
+    connections.close_all()
+    celery_app.conf.update(broker_url=state.redis_url, result_backend=state.redis_url)
+
+
+def migrate() -> bool:
+    """Bring the tables up to date; whether there was anything to do."""
+    executor = MigrationExecutor(connection)
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return False
+    call_command("migrate", interactive=False, verbosity=0)
+    return True
+
+
+def collect_static_files() -> bool:
+    """Collect the static files unless nothing has changed; whether there was anything to do."""
+    root = Path(settings.STATIC_ROOT)
+    stamp = root / _STAMP_NAME
+    fingerprint = _fingerprint(_static_files())
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == fingerprint:
+        return False
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    stamp.write_text(fingerprint, encoding="utf-8")
+    return True
+
+
+def create_first_user() -> str | None:
+    """Make the administrator when there is no user at all; the password, or None."""
+    users = get_user_model()._default_manager
+    if users.exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(ADMIN_USER, password=password)
+    return password
+
+
+def _static_files() -> Iterable[Path]:
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            yield Path(storage.path(name))
+
+
+def _fingerprint(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        status = file.stat()
+        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

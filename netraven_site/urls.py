@@ -1,0 +1,36 @@
+"""Every address of the site."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import DefaultRouter
+from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
+
+from credentials.api import TagViewSet
+from inventory.api import DeviceViewSet
+from jobs.api import DeviceResultViewSet, JobRunViewSet, JobViewSet
+from netraven_site.health import healthz
+
+router = DefaultRouter()
+router.register("devices", DeviceViewSet, basename="device")
+router.register("tags", TagViewSet, basename="tag")
+router.register("jobs", JobViewSet, basename="job")
+router.register("runs", JobRunViewSet, basename="run")
+router.register("device-results", DeviceResultViewSet, basename="device-result")
+
+api_urls = [
+    path("", include(router.urls)),
+    path("token/", TokenObtainPairView.as_view(), name="token"),
+    path("token/refresh/", TokenRefreshView.as_view(), name="token-refresh"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+]
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api_urls)),
+    path("healthz", healthz, name="healthz"),
+]
