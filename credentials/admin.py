@@ -1,0 +1,109 @@
+"""Tags and credentials in the admin. Secrets can be set there, never read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
+
+from credentials.models import Credential, Tag
+from credentials.services import SECRET_FIELDS, credential_set_secrets
+
+_KEEP = "Leave empty to keep what is stored."
+
+
+def _password_field(label: str) -> forms.CharField:
+    # Never rendered back: the value of a submitted form that failed is not shown again either.
+    widget = UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"})
+    return forms.CharField(
+        label=label, required=False, strip=False, widget=widget, help_text=_KEEP
+    )
+
+
+class _SecretTextarea(UnfoldAdminTextareaWidget):
+    """A text area that never shows what was typed or stored."""
+
+    def format_value(self, value: object) -> str:
+        return ""
+
+
+class CredentialForm(forms.ModelForm[Credential]):
+    """Writes secrets, shows none."""
+
+    password = _password_field("Password")
+    enable_secret = _password_field("Enable secret")
+    ssh_key = forms.CharField(
+        label="SSH private key", required=False, widget=_SecretTextarea(), help_text=_KEEP
+    )
+    ssh_key_passphrase = _password_field("Passphrase of the SSH key")
+
+    class Meta:
+        model = Credential
+        fields = ["name", "username", "priority", "is_active", "tags", "description"]
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        secrets = {field: self.cleaned_data.get(field) or None for field in SECRET_FIELDS}
+        try:
+            credential_set_secrets(credential=self.instance, **secrets)
+        except ValidationError as error:
+            self.add_error(None, error)
+        if not (self.instance.has_password or self.instance.has_ssh_key):
+            self.add_error("password", "A credential needs a password or an SSH key.")
+        return cleaned
+
+
+@admin.register(Credential)
+class CredentialAdmin(ModelAdmin[Credential]):
+    form = CredentialForm
+    list_display = ["name", "username", "priority", "is_active", "has_enable_secret", "has_ssh_key"]
+    list_filter = ["is_active", "tags"]
+    search_fields = ["name", "username", "description"]
+    autocomplete_fields = ["tags"]
+    fieldsets = [
+        (None, {"fields": ["name", "username", "priority", "is_active", "tags", "description"]}),
+        (
+            "Secrets",
+            {"fields": ["password", "enable_secret", "ssh_key", "ssh_key_passphrase"]},
+        ),
+    ]
+
+    @admin.display(boolean=True, description="Enable secret")
+    def has_enable_secret(self, credential: Credential) -> bool:
+        return credential.has_enable_secret
+
+    @admin.display(boolean=True, description="SSH key")
+    def has_ssh_key(self, credential: Credential) -> bool:
+        return credential.has_ssh_key
+
+
+@admin.register(Tag)
+class TagAdmin(ModelAdmin[Tag]):
+    list_display = ["name", "description"]
+    search_fields = ["name", "description"]
+
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin[User]):
+    """Django's own, in the look of the site."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin[Group]):
+    """Django's own, in the look of the site."""

@@ -1,0 +1,45 @@
+"""What the commands share: they need the stack, and say in one line what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError, connection
+from django.db.utils import ProgrammingError
+
+NOT_RUNNING = (
+    "NetRaven's database does not answer: start it with 'make up' or 'python manage.py up'"
+)
+NOT_MIGRATED = "the database is not set up yet: run 'python manage.py migrate' or start the stack"
+
+
+class StackCommand(BaseCommand):
+    """A command that works on the database of a running stack."""
+
+    #: The checks would ask the database before we can say that it is down.
+    requires_system_checks: list[str] = []
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; a database that is down or goes down is one clear line."""
+        try:
+            connection.ensure_connection()
+            return super().execute(*args, **options)
+        except (OperationalError, InterfaceError):
+            raise CommandError(NOT_RUNNING) from None
+        except ProgrammingError as error:
+            if "does not exist" in str(error):
+                raise CommandError(NOT_MIGRATED) from None
+            raise
+
+
+def one_line(error: ValidationError) -> str:
+    """The messages of ``error`` as one line, with the names of the fields at fault."""
+    if not hasattr(error, "error_dict"):
+        return "; ".join(error.messages)
+    return "; ".join(
+        message if field == "__all__" else f"{field}: {message}"
+        for field, messages in error.message_dict.items()
+        for message in messages
+    )

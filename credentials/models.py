@@ -1,0 +1,104 @@
+"""Tags and credentials.
+
+The tag lives here, in the lowest app, because it is what a credential reaches devices through:
+devices and jobs carry the same tags (docs/adr/0004).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Lower
+
+#: Names of tags, zones and the like: no control characters, no leading or trailing blank, no ``;``
+#: (which separates tags in CSV files and on the command line).
+validate_name = RegexValidator(
+    r"\A[^\s;\x00-\x1f\x7f](?:[^;\x00-\x1f\x7f]*[^\s;\x00-\x1f\x7f])?\Z",
+    "A name has no semicolon, no control character and no blank at its ends.",
+)
+
+
+class Tag(models.Model):
+    """A label on devices, jobs and credentials. Upper and lower case are the same name."""
+
+    name = models.CharField(max_length=64, validators=[validate_name])
+    description = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="tag_name_unique",
+                violation_error_message="There is already a tag with this name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Credential(models.Model):
+    """A user name with a password, an enable secret and/or an SSH key, all encrypted.
+
+    Applies to every device that shares a tag with it, the lowest priority number first. The secret
+    columns hold what ``credentials.cipher`` sealed; ``credentials.services`` writes and opens them.
+    """
+
+    MIN_PRIORITY = 1
+    MAX_PRIORITY = 1000
+
+    name = models.CharField(max_length=100, validators=[validate_name])
+    username = models.CharField(max_length=128)
+    priority = models.PositiveSmallIntegerField(
+        default=100,
+        validators=[MinValueValidator(MIN_PRIORITY), MaxValueValidator(MAX_PRIORITY)],
+        help_text="1 is tried before 1000; equal priorities go by name.",
+    )
+    is_active = models.BooleanField(default=True)
+    tags = models.ManyToManyField(Tag, blank=True, related_name="credentials")
+    description = models.CharField(max_length=200, blank=True)
+
+    #: Binds the sealed values to this row: copied elsewhere they cannot be opened.
+    seal_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    sealed_password = models.BinaryField(null=True, editable=False)
+    sealed_enable_secret = models.BinaryField(null=True, editable=False)
+    sealed_ssh_key = models.BinaryField(null=True, editable=False)
+    sealed_ssh_key_passphrase = models.BinaryField(null=True, editable=False)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["priority", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="credential_name_unique",
+                violation_error_message="There is already a credential with this name.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(priority__gte=1, priority__lte=1000),
+                name="credential_priority_1_to_1000",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(username=""), name="credential_username_not_empty"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def has_password(self) -> bool:
+        return self.sealed_password is not None
+
+    @property
+    def has_enable_secret(self) -> bool:
+        return self.sealed_enable_secret is not None
+
+    @property
+    def has_ssh_key(self) -> bool:
+        return self.sealed_ssh_key is not None

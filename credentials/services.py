@@ -1,0 +1,142 @@
+"""Writing credentials and opening their secrets: the one place where ciphertext becomes text."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from credentials.cipher import Cipher, CipherError, parse_keys
+from credentials.models import Credential, Tag, validate_name
+from credentials.secret import DeviceCredential
+from credentials.selectors import tags_by_name
+
+#: Secret fields of a credential and their columns.
+SECRET_FIELDS: Final = {
+    "password": "sealed_password",
+    "enable_secret": "sealed_enable_secret",
+    "ssh_key": "sealed_ssh_key",
+    "ssh_key_passphrase": "sealed_ssh_key_passphrase",
+}
+_MAX_SECRET_LENGTH = 64 * 1024
+
+
+class CredentialError(Exception):
+    """A credential's secrets cannot be opened. The message holds no secret."""
+
+
+@functools.cache
+def installation_cipher() -> Cipher:
+    """The cipher under the keys of this installation. Raises CipherError for unusable keys."""
+    return Cipher(parse_keys(settings.NETRAVEN.encryption_keys.get_secret_value()))
+
+
+@transaction.atomic
+def tags_ensure(*, names: Iterable[str]) -> list[Tag]:
+    """The tags with these names, missing ones created; upper and lower case are the same.
+
+    Raises ValidationError for a name that cannot be a tag.
+    """
+    wanted = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    for name in wanted:
+        validate_name(name)
+        if len(name) > Tag._meta.get_field("name").max_length:
+            raise ValidationError(f"The tag name '{name[:40]}…' is too long.")
+    known = tags_by_name(names=wanted)
+    missing = {name.lower(): Tag(name=name) for name in wanted if name.lower() not in known}
+    Tag.objects.bulk_create(missing.values(), ignore_conflicts=True)
+    if missing:
+        known = tags_by_name(names=wanted)
+    return list(dict.fromkeys(known[name.lower()] for name in wanted))
+
+
+@transaction.atomic
+def credential_create(
+    *,
+    name: str,
+    username: str,
+    password: str | None = None,
+    enable_secret: str | None = None,
+    ssh_key: str | None = None,
+    ssh_key_passphrase: str | None = None,
+    tags: Iterable[Tag] = (),
+    priority: int = 100,
+    description: str = "",
+) -> Credential:
+    """A new credential. Raises ValidationError, whose messages hold no secret."""
+    credential = Credential(
+        name=name, username=username, priority=priority, description=description
+    )
+    credential_set_secrets(
+        credential=credential,
+        password=password,
+        enable_secret=enable_secret,
+        ssh_key=ssh_key,
+        ssh_key_passphrase=ssh_key_passphrase,
+    )
+    if not (credential.has_password or credential.has_ssh_key):
+        raise ValidationError("A credential needs a password or an SSH key.")
+    credential.full_clean()
+    credential.save()
+    credential.tags.set(tags)
+    return credential
+
+
+def credential_set_secrets(*, credential: Credential, **secrets: str | None) -> None:
+    """Seal the given secrets into the unsaved ``credential``.
+
+    The names are those of SECRET_FIELDS. None leaves a secret as it is, an empty text removes it.
+    Raises ValidationError for a secret that no device could be sent.
+    """
+    for field, value in secrets.items():
+        column = SECRET_FIELDS[field]
+        if value is None:
+            continue
+        if value == "":
+            setattr(credential, column, None)
+            continue
+        _check_secret(field, value)
+        sealed = installation_cipher().seal(value.encode(), context=_context(credential, field))
+        setattr(credential, column, sealed)
+
+
+def credential_open(*, credential: Credential) -> DeviceCredential:
+    """The secrets of ``credential`` in clear, for one session.
+
+    Raises CredentialError when a key is missing or a value is damaged; there is no fallback to
+    another credential.
+    """
+    return DeviceCredential(
+        name=credential.name,
+        username=credential.username,
+        **{field: _opened(credential, field) for field in SECRET_FIELDS},
+    )
+
+
+def _opened(credential: Credential, field: str) -> Any:
+    sealed = getattr(credential, SECRET_FIELDS[field])
+    if sealed is None:
+        return None
+    try:
+        return installation_cipher().open(
+            bytes(sealed), context=_context(credential, field)
+        ).decode()
+    except CipherError as error:
+        raise CredentialError(f"credential '{credential.name}': {error}") from error
+
+
+def _context(credential: Credential, field: str) -> str:
+    return f"credential:{credential.seal_id}:{field}"
+
+
+def _check_secret(field: str, value: str) -> None:
+    if len(value) > _MAX_SECRET_LENGTH:
+        raise ValidationError({field: "This is too long for a secret."})
+    if field in {"ssh_key"}:
+        return
+    if any(character in value for character in "\r\n\x00"):
+        raise ValidationError({field: "A secret has no line break and no NUL character."})

@@ -1,0 +1,27 @@
+"""Platforms as data: one definition file each, and rules that families of platforms share."""
+
+from __future__ import annotations
+
+from inventory.platforms.catalogue import (
+    UnknownPlatform,
+    all_redaction_rules,
+    get_platform,
+    platform_names,
+    redaction_vocabulary,
+    rule_families,
+)
+from inventory.platforms.definition import PlatformDefinition
+from inventory.platforms.loader import DefinitionError, LoadedDirectory, load_directory
+
+__all__ = [
+    "DefinitionError",
+    "LoadedDirectory",
+    "PlatformDefinition",
+    "UnknownPlatform",
+    "all_redaction_rules",
+    "get_platform",
+    "load_directory",
+    "platform_names",
+    "redaction_vocabulary",
+    "rule_families",
+]
