@@ -1,0 +1,44 @@
+"""What the pipeline expects of a collector, whatever library talks to the device."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from backups.engine.types import Collection, DeviceTarget
+from credentials.secret import DeviceCredential
+from inventory.platforms import PlatformDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimits:
+    """Bounds of one session. Times in seconds, sizes in bytes."""
+
+    connect_timeout: float
+    login_timeout: float
+    command_timeout: float
+    #: Hard end of the whole session, from the first packet to the last byte.
+    deadline: float
+    max_output_bytes: int
+    #: Networks that may be connected to although their kind is refused otherwise.
+    allowed_networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+
+
+class Collector(Protocol):
+    """Reads one device."""
+
+    def collect(
+        self,
+        target: DeviceTarget,
+        credential: DeviceCredential,
+        platform: PlatformDefinition,
+        limits: SessionLimits,
+    ) -> Collection:
+        """Log in, run the platform's commands and log out.
+
+        Ends within ``limits.deadline`` and a few seconds. Raises DeviceError and nothing else for
+        whatever the device or the network does.
+        """
+        ...

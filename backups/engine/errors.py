@@ -1,0 +1,68 @@
+"""What can go wrong with one device, as a closed set of categories.
+
+``DeviceError`` is the only exception that the engine lets out. Its message is safe to store and
+show: it never quotes a secret.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorCategory(StrEnum):
+    """Why a device could not be backed up. The values are part of the API."""
+
+    DNS_FAILURE = "dns_failure"
+    #: The address is one that the configuration does not allow (loopback, link-local, ...).
+    ADDRESS_REFUSED = "address_refused"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_TIMEOUT = "connection_timeout"
+    HOST_KEY = "host_key"
+    SSH_NEGOTIATION = "ssh_negotiation"
+    AUTHENTICATION = "authentication"
+    ENABLE = "enable"
+    #: The device did not come back with its prompt in time.
+    READ_TIMEOUT = "read_timeout"
+    #: The whole session took longer than its deadline.
+    DEADLINE = "deadline"
+    SESSION_DROPPED = "session_dropped"
+    #: The device printed more than the configuration allows.
+    OUTPUT_TOO_LARGE = "output_too_large"
+    COMMAND_REJECTED = "command_rejected"
+    INCOMPLETE_OUTPUT = "incomplete_output"
+    UNKNOWN_PLATFORM = "unknown_platform"
+    NO_CREDENTIAL = "no_credential"
+    CREDENTIAL_FAILURE = "credential_failure"
+    REDACTION_FAILURE = "redaction_failure"
+    STORE_FAILURE = "store_failure"
+    #: The worker that held the device died, more often than is retried.
+    WORKER_LOST = "worker_lost"
+    #: The run reached its deadline before this device was read.
+    RUN_DEADLINE = "run_deadline"
+    UNEXPECTED = "unexpected"
+
+
+#: Categories that are our side's fault: the device result becomes ERRORED, not FAILED.
+OUR_SIDE = frozenset(
+    {
+        ErrorCategory.UNKNOWN_PLATFORM,
+        ErrorCategory.CREDENTIAL_FAILURE,
+        ErrorCategory.REDACTION_FAILURE,
+        ErrorCategory.STORE_FAILURE,
+        ErrorCategory.WORKER_LOST,
+        ErrorCategory.RUN_DEADLINE,
+        ErrorCategory.UNEXPECTED,
+    }
+)
+
+
+class DeviceError(Exception):
+    """A device could not be backed up.
+
+    ``message`` is one line in plain words that says what to do next; it holds no secret.
+    """
+
+    def __init__(self, category: ErrorCategory, message: str) -> None:
+        super().__init__(message)
+        self.category = category
+        self.message = message

@@ -1,0 +1,119 @@
+"""From the bytes of a device to a text that is the same whenever the device is unchanged."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from inventory.platforms.definition import PlatformDefinition, Treatment, VolatileLine
+
+#: Stands in place of a masked part of a volatile line.
+MASK = "<volatile>"
+
+# ECMA-48: OSC, DCS and the like up to their terminator; CSI; other escape sequences.
+_ESCAPES = re.compile(
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]*(?:\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_LINE_END = re.compile(r"\r+\n|\r")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Characters that hide or reorder others (Unicode categories Cf, Zl and Zp, variation selectors),
+# so that a text cannot look different from what it says.
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+
+
+def normalise(definition: PlatformDefinition, payload: bytes) -> str:
+    """The output of a command as it is redacted, compared and stored.
+
+    ``clean_text``, without the lines and with masked values where the platform says that they
+    change by themselves. Deterministic, and idempotent on its own output.
+    """
+    text = clean_text(payload)
+    if not definition.volatile:
+        return text
+    return _one_end(neutralise(definition.volatile, text))
+
+
+def clean_text(payload: bytes) -> str:
+    """The output of a command as text of plain lines.
+
+    Bytes that are no UTF-8 become ``\\xNN``; every line ends in one LF, and the text in exactly
+    one; blank lines in front are left out. Terminal control sequences, erased characters and
+    control characters other than tab are gone; characters that hide or reorder text are shown as
+    escapes.
+    """
+    text = payload.decode("utf-8", errors="backslashreplace")
+    text = _ESCAPES.sub("", text)
+    text = _LINE_END.sub("\n", text)
+    if "\x08" in text:
+        text = "\n".join(_erase(line) for line in text.split("\n"))
+    text = _CONTROLS.sub("", text)
+    text = _HIDDEN.sub(_shown, text)
+    return _one_end(text)
+
+
+def neutralise(volatile: tuple[VolatileLine, ...], text: str) -> str:
+    """``text`` without what changes by itself; lines end in LF."""
+    gate = _gate(volatile)
+    kept = []
+    for line in text.split("\n"):
+        if not gate.match(line):
+            kept.append(line)
+            continue
+        treated = _treat(volatile, line)
+        if treated is not None:
+            kept.append(treated)
+    return "\n".join(kept)
+
+
+def _erase(line: str) -> str:
+    """A line after its backspaces were carried out."""
+    if "\x08" not in line:
+        return line
+    shown: list[str] = []
+    for character in line:
+        if character != "\x08":
+            shown.append(character)
+        elif shown:
+            shown.pop()
+    return "".join(shown)
+
+
+def _shown(match: re.Match[str]) -> str:
+    return match.group().encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _one_end(text: str) -> str:
+    return text.strip("\n") + "\n"
+
+
+@lru_cache(maxsize=64)
+def _gate(volatile: tuple[VolatileLine, ...]) -> re.Pattern[str]:
+    """One pattern that matches a line if any of ``volatile`` does."""
+    return re.compile("|".join(f"(?:{line.pattern.pattern})" for line in volatile))
+
+
+def _treat(volatile: tuple[VolatileLine, ...], line: str) -> str | None:
+    """A line with its changing values masked, or None where it is left out."""
+    for entry in volatile:
+        match = entry.pattern.match(line)
+        if match is None:
+            continue
+        if entry.treatment is Treatment.DROP:
+            return None
+        line = _masked(match)
+    return line
+
+
+def _masked(match: re.Match[str]) -> str:
+    line = match.string
+    for group in range(match.re.groups, 0, -1):
+        start, end = match.span(group)
+        if start >= 0:
+            line = line[:start] + MASK + line[end:]
+    return line

@@ -1,0 +1,108 @@
+"""From an address to a connected socket, with the reason when there is none.
+
+The name is resolved once, the resolved address is checked, and that very address is connected to:
+a name that resolves differently a moment later changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from backups.engine.errors import DeviceError, ErrorCategory
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: RFC 6052: IPv4 addresses inside IPv6 ones, translated on the way.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def connect(address: str, port: int, *, timeout: float, allowed: Sequence[Network]) -> socket.socket:
+    """A TCP connection to ``address`` (an IP address or a DNS name).
+
+    ``timeout`` is in seconds, per resolved address. Loopback, link-local, multicast, unspecified
+    and reserved addresses are refused unless one of the ``allowed`` networks holds them. Raises
+    DeviceError.
+    """
+    failure: DeviceError | None = None
+    for family, resolved in _resolve(address, port):
+        _check(resolved, allowed)
+        try:
+            return _open(family, str(resolved), port, timeout)
+        except OSError as error:
+            failure = _explain(error, f"{resolved} port {port}")
+    raise failure or DeviceError(ErrorCategory.DNS_FAILURE, f"'{address}' has no address")
+
+
+def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, Address]]:
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        raise DeviceError(
+            ErrorCategory.DNS_FAILURE,
+            f"'{address}' cannot be resolved; check the name and the DNS server",
+        ) from None
+    # A scoped address reads 'fe80::1%eth0'; the scope does not matter for the check.
+    return [(entry[0], ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found]
+
+
+def _check(address: Address, allowed: Sequence[Network]) -> None:
+    real = _embedded_ipv4(address) or address
+    if any(address in network or real in network for network in allowed):
+        return
+    if (
+        real.is_loopback
+        or real.is_link_local
+        or real.is_multicast
+        or real.is_unspecified
+        or (real.is_reserved and not real.is_private)
+    ):
+        raise DeviceError(
+            ErrorCategory.ADDRESS_REFUSED,
+            f"{address} is not an address of a device; allow it with NETRAVEN_ALLOWED_NETWORKS",
+        )
+
+
+def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one stands for, or None."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+def _open(family: socket.AddressFamily, host: str, port: int, timeout: float) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect((host, port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _explain(error: OSError, where: str) -> DeviceError:
+    if isinstance(error, ConnectionRefusedError):
+        return DeviceError(
+            ErrorCategory.CONNECTION_REFUSED,
+            f"{where} refused the connection; check the port and that SSH is enabled",
+        )
+    if isinstance(error, TimeoutError):
+        return DeviceError(
+            ErrorCategory.CONNECTION_TIMEOUT,
+            f"{where} did not answer in time; check that the device is up and reachable",
+        )
+    if error.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}:
+        return DeviceError(
+            ErrorCategory.CONNECTION_TIMEOUT, f"there is no route to {where}; check the network"
+        )
+    return DeviceError(
+        ErrorCategory.CONNECTION_TIMEOUT,
+        f"the connection to {where} failed: {error.strerror or type(error).__name__}",
+    )

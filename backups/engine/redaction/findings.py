@@ -1,0 +1,104 @@
+"""What the rules found in the lines of a text."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+#: A value that short stands in too many other words to be looked for elsewhere.
+SHORTEST_ECHO = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A piece of a line that is replaced."""
+
+    start: int
+    end: int
+    rule: str
+    #: Word that names how the secret is encoded (``"7"``), or empty.
+    encoding: str
+    constant: bool
+
+
+@dataclass(slots=True)
+class LineFindings:
+    """What was found in one line. Every list is sorted, and its entries do not overlap."""
+
+    secrets: list[Secret] = field(default_factory=list)
+    #: Words that a rule has judged, as (start, end), whether there was a secret or not.
+    judged: list[tuple[int, int]] = field(default_factory=list)
+    #: Keywords of the second pass in the line, as (start, end).
+    mentions: list[tuple[int, int]] = field(default_factory=list)
+    #: Pieces of free text in the line, as (start, end); None as long as nobody asked.
+    prose: list[tuple[int, int]] | None = None
+    #: More words than a configuration has in one line; nobody looked at all of them.
+    overfull: bool = False
+
+    def in_secret(self, position: int) -> bool:
+        if not self.secrets or position >= self.secrets[-1].end:
+            return False
+        index = bisect_right(self.secrets, position, key=_start)
+        return index > 0 and position < self.secrets[index - 1].end
+
+    def add(self, secret: Secret) -> None:
+        """Keeps ``secret`` unless it overlaps with one that is known."""
+        if not self.secrets or secret.start >= self.secrets[-1].end:
+            self.secrets.append(secret)
+            return
+        index = bisect_right(self.secrets, secret.start, key=_start)
+        before_free = index == 0 or self.secrets[index - 1].end <= secret.start
+        after_free = index == len(self.secrets) or secret.end <= self.secrets[index].start
+        if before_free and after_free:
+            self.secrets.insert(index, secret)
+
+
+def covers(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether one of the sorted ``spans`` overlaps with ``start`` to ``end``."""
+    index = bisect_right(spans, (start, end))
+    left = index > 0 and spans[index - 1][1] > start
+    return left or (index < len(spans) and spans[index][0] < end)
+
+
+def _start(secret: Secret) -> int:
+    return secret.start
+
+
+def echoes(
+    lines: Sequence[str],
+    findings: Mapping[int, LineFindings],
+    echoing: Mapping[str, re.Pattern[str]],
+) -> Iterator[tuple[int, Secret]]:
+    """Secrets that stand in other lines again, as (line number, secret).
+
+    ``echoing`` says by rule name in which lines to look.
+    """
+    known: dict[tuple[str, str], Secret] = {}
+    for number, found in findings.items():
+        for secret in found.secrets:
+            value = lines[number][secret.start : secret.end]
+            if secret.rule in echoing and len(value) >= SHORTEST_ECHO:
+                known.setdefault((secret.rule, value), secret)
+    by_rule: dict[str, dict[str, Secret]] = {}
+    for (rule, value), secret in known.items():
+        by_rule.setdefault(rule, {})[value] = secret
+    for rule, secrets in by_rule.items():
+        yield from _repeated(lines, echoing[rule], secrets)
+
+
+def _repeated(
+    lines: Sequence[str], echo: re.Pattern[str], secrets: Mapping[str, Secret]
+) -> Iterator[tuple[int, Secret]]:
+    longest_first = sorted(secrets, key=len, reverse=True)
+    values = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w.-])")
+    for number, line in enumerate(lines):
+        if not echo.search(line):
+            continue
+        for match in values.finditer(line):
+            secret = secrets[match.group()]
+            yield (
+                number,
+                Secret(*match.span(), secret.rule, secret.encoding, secret.constant),
+            )

@@ -1,0 +1,83 @@
+"""Free text inside a configuration: descriptions, remarks, banners.
+
+People write the words that redaction looks for there, without a secret behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+#: A banner may have this many lines. Without its end in sight it is no banner: all rules apply.
+BANNER_LINES = 120
+
+_BANNER = re.compile(
+    r"^\s*(?:set\s+)?(?:banner|header)(?:[ \t]+(?:exec|motd|login|incoming|slip-ppp|shell|legal|prelogin"
+    r"|prompt-timeout|config-save|post-login|pre-login|information))*(?:[ \t]+(\S[^\n]*?))?[ \t\r]*$"
+)
+_NAMED_END = "EOF"
+_QUOTES = "\"'"
+
+
+def banner_lines(lines: Sequence[str], candidates: Sequence[int]) -> frozenset[int]:
+    """Numbers of the lines inside banners; ``candidates`` are the lines that may open one."""
+    inside: set[int] = set()
+    for number in candidates:
+        if number in inside:
+            continue
+        last = _banner_end(lines, number)
+        if last is not None:
+            inside.update(range(number, last + 1))
+    return frozenset(inside)
+
+
+def _banner_end(lines: Sequence[str], number: int) -> int | None:
+    """Number of the last line of the banner that begins at ``number``, or None for no banner."""
+    match = _BANNER.match(lines[number][:500])
+    if match is None:
+        return None
+    text = match.group(1) or ""
+    mark = _mark(text)
+    if mark and mark in text[len(mark) :]:
+        return number
+    for last in range(number + 1, min(number + BANNER_LINES, len(lines))):
+        line = lines[last]
+        if mark in line if mark else line.strip() == _NAMED_END:
+            return last
+    return None
+
+
+def _mark(text: str) -> str:
+    """The sign that ends a banner whose first line holds ``text`` behind the command."""
+    if text.startswith("^") and len(text) > 1:
+        return text[:2]
+    return text[:1]
+
+
+def spans(pattern: re.Pattern[str], line: str) -> list[tuple[int, int]]:
+    """The pieces of free text in one line, as (start, end).
+
+    ``pattern`` finds what opens one; it reaches to the closing quote if a quote follows, else to
+    the end of the line.
+    """
+    found: list[tuple[int, int]] = []
+    position = 0
+    while (match := pattern.search(line, position)) is not None:
+        end = _text_end(line, match.end())
+        found.append((match.start(), end))
+        if end >= len(line):
+            break
+        position = max(end, match.end())
+    return found
+
+
+def _text_end(line: str, start: int) -> int:
+    quote = line[start : start + 1]
+    if not quote or quote not in _QUOTES:
+        return len(line)
+    position = start + 1
+    while (position := line.find(quote, position)) != -1:
+        if line[position - 1] != "\\":
+            return position + 1
+        position += 1
+    return len(line)

@@ -1,0 +1,153 @@
+"""Takes the secrets out of configurations and messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from urllib.parse import quote
+
+from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.redaction.findings import LineFindings
+from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
+from backups.engine.redaction.leftovers import holds_unknown_value
+from backups.engine.redaction.matcher import Matcher
+from backups.engine.redaction.tokens import CONSTANT_TOKEN, REDACTED_LINE, TOKEN, TokenMaker
+from backups.engine.types import RedactedConfig
+from inventory.platforms import all_redaction_rules, redaction_vocabulary
+from inventory.platforms.definition import PlatformDefinition
+
+#: Names under which ``RedactedConfig.replaced`` counts what no rule of a platform replaced.
+KEY_BLOCK_RULE = "private-key-block"
+SECOND_PASS_RULE = "unrecognised-line"
+DEFAULT_KEYWORDS = ("password", "secret")
+
+_T = TypeVar("_T")
+
+
+class Redactor:
+    """Redacts for one installation. Safe to share between threads."""
+
+    def __init__(self, key: bytes, keywords: Sequence[str] = DEFAULT_KEYWORDS) -> None:
+        """``key`` makes the tokens, ``keywords`` are those of the second pass.
+
+        Raises ValueError if the key or a keyword is empty.
+        """
+        self._tokens = TokenMaker(key)
+        if not all(keyword.strip() for keyword in keywords):
+            raise ValueError("A keyword of redaction is empty; name words such as 'password'.")
+        self._keywords = tuple(keywords)
+        self._matchers: dict[str, tuple[PlatformDefinition | None, Matcher]] = {}
+
+    def __repr__(self) -> str:
+        return f"Redactor(keywords={self._keywords!r})"
+
+    def redact(self, platform: PlatformDefinition | None, text: str) -> RedactedConfig:
+        """``text`` without secrets; lines, line ends and everything else as they were.
+
+        ``platform`` None stands for an unknown one: the rules of all platforms apply.
+
+        Raises DeviceError (``redaction_failure``) if anything goes wrong, without a word of
+        ``text`` in its message: what cannot be redacted is not given out.
+        """
+        return _closed(lambda: self._redact(platform, text))
+
+    def redact_message(self, text: str, secrets: Sequence[str] = ()) -> str:
+        """A log line, error message or transcript without secrets.
+
+        ``secrets`` are values that must not be in it in any case; their plain, quoted, escaped and
+        URL-encoded forms are replaced wherever they stand. Raises DeviceError like ``redact``.
+        """
+        return _closed(lambda: self._redact(None, self._without(text, secrets)).text)
+
+    def _redact(self, platform: PlatformDefinition | None, text: str) -> RedactedConfig:
+        lines = text.split("\n")
+        replaced: Counter[str] = Counter()
+        blocks = key_blocks(lines, text)
+        if blocks:
+            self._replace_blocks(lines, blocks, replaced)
+            text = "\n".join(lines)
+        matcher = self._matcher(platform)
+        for number, findings in matcher.findings(lines, text).items():
+            if findings.secrets or findings.mentions or findings.overfull:
+                lines[number] = self._redacted(lines[number], findings, matcher, replaced)
+        return RedactedConfig(text="\n".join(lines), replaced=dict(sorted(replaced.items())))
+
+    def _matcher(self, platform: PlatformDefinition | None) -> Matcher:
+        name = platform.name if platform else ""
+        known = self._matchers.get(name)
+        if known is not None and known[0] is platform:
+            return known[1]
+        rules = platform.redaction if platform else all_redaction_rules()
+        matcher = Matcher(rules, redaction_vocabulary(), self._keywords)
+        self._matchers[name] = (platform, matcher)
+        return matcher
+
+    def _redacted(
+        self, line: str, findings: LineFindings, matcher: Matcher, replaced: Counter[str]
+    ) -> str:
+        if findings.overfull or holds_unknown_value(line, findings, matcher.reader):
+            replaced[SECOND_PASS_RULE] += 1
+            return _blanked(line)
+        pieces: list[str] = []
+        position = 0
+        for secret in findings.secrets:
+            value = line[secret.start : secret.end]
+            token = (
+                CONSTANT_TOKEN if secret.constant else self._tokens.keyed(value, secret.encoding)
+            )
+            pieces += [line[position : secret.start], token]
+            position = secret.end
+            replaced[secret.rule] += 1
+        return "".join([*pieces, line[position:]])
+
+    def _replace_blocks(
+        self, lines: list[str], blocks: Sequence[KeyBlock], replaced: Counter[str]
+    ) -> None:
+        for block in blocks:
+            material = "\n".join(lines[number][start:end] for number, start, end in block.pieces)
+            token = CONSTANT_TOKEN if block.encrypted else self._tokens.keyed(material)
+            for number, start, end in reversed(block.pieces):
+                if not TOKEN.fullmatch(lines[number][start:end]):
+                    lines[number] = lines[number][:start] + token + lines[number][end:]
+                    replaced[KEY_BLOCK_RULE] += 1
+
+    def _without(self, text: str, secrets: Sequence[str]) -> str:
+        """``text`` with the given values replaced, the longest first."""
+        values = {line.strip() for secret in secrets for line in (secret, *secret.splitlines())}
+        for value in sorted(filter(None, values), key=len, reverse=True):
+            token = self._tokens.keyed(value)
+            for form in _forms(value):
+                text = re.sub(_standing(form), token, text)
+        return text
+
+
+def _forms(value: str) -> set[str]:
+    """How a value may be written in a message."""
+    return {value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")}
+
+
+def _standing(form: str) -> str:
+    """Pattern of ``form``; a very short one counts only where it stands alone."""
+    pattern = re.escape(form)
+    return pattern if len(form) >= 4 else rf"(?<!\w){pattern}(?!\w)"
+
+
+def _blanked(line: str) -> str:
+    """The mark of the second pass, with the blanks and the line end of ``line``."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return indent + REDACTED_LINE + ("\r" if line.endswith("\r") else "")
+
+
+def _closed(work: Callable[[], _T]) -> _T:
+    """The result of ``work``; whatever goes wrong becomes a message without content."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - any failure has to keep the text from getting out
+        raise DeviceError(
+            ErrorCategory.REDACTION_FAILURE,
+            f"Redaction failed ({type(error).__name__}), so nothing was stored or shown; "
+            "report it together with the platform's name.",
+        ) from None

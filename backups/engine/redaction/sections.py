@@ -1,0 +1,59 @@
+"""Which sections of a configuration a line stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: Headers further out than this are not looked at, nor more of one than its first characters,
+#: so that a hostile text cannot make the context of its lines grow with its size.
+DEPTH = 12
+HEADER_LENGTH = 160
+
+
+class Sections:
+    """The headers around each line, told by indentation.
+
+    Indentation tells it for command lines in the manner of IOS, for braces and for XML as devices
+    print them. Lines without any belong to the last line that begins with a slash (RouterOS).
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._parents: list[int] | None = None
+        self._headers: dict[int, str] = {-1: ""}
+
+    def headers(self, number: int) -> str:
+        """The lines that open the sections around line ``number``, innermost first."""
+        if self._parents is None:
+            self._parents = _parents(self._lines)
+        parent = self._parents[number]
+        if parent not in self._headers:
+            self._headers[parent] = self._joined(self._parents, parent)
+        return self._headers[parent]
+
+    def _joined(self, parents: list[int], number: int) -> str:
+        found: list[str] = []
+        while number >= 0 and len(found) < DEPTH:
+            found.append(self._lines[number][:HEADER_LENGTH].strip())
+            number = parents[number]
+        return "\n".join(found)
+
+
+def _parents(lines: Sequence[str]) -> list[int]:
+    """Number of the line that opens the section of each line, -1 for none."""
+    parents: list[int] = []
+    open_lines: list[tuple[int, int]] = []
+    path = -1
+    for number, line in enumerate(lines):
+        body = line.lstrip()
+        if not body or body[0] in "!#":
+            parents.append(open_lines[-1][1] if open_lines else path)
+            continue
+        indent = len(line) - len(body)
+        while open_lines and open_lines[-1][0] >= indent:
+            open_lines.pop()
+        if indent == 0 and body[0] == "/":
+            path = number
+        parents.append(open_lines[-1][1] if open_lines else path if path != number else -1)
+        open_lines.append((indent, number))
+    return parents

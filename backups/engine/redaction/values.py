@@ -1,0 +1,141 @@
+"""Where the value behind a keyword begins and ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inventory.platforms.definition import Vocabulary
+
+#: Words that may stand between a keyword and its value.
+MOST_ENCODINGS = 4
+
+_QUOTED = {
+    quote: re.compile(
+        rf"{quote}([^{quote}\\\r\n]*(?:\\.[^{quote}\\\r\n]*)*){quote}(?=[\s;,:\]}})<>\\]|$)"
+    )
+    for quote in "\"'"
+}
+_RUN = re.compile(r"[^\s]+")
+_ESCAPED_QUOTE = '\\"'
+# Nokia SR OS writes the encoding inside the quotes, Extreme SLX-OS an escaped line end.
+_ENCODING_INSIDE = re.compile(r"[ \t]+(?:hash2?|custom|bcrypt|cleartext)$|\\n$")
+_TAIL = ";,"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A piece of a line."""
+
+    start: int
+    end: int
+    quoted: bool = False
+
+
+class ValueReader:
+    """Reads values with the vocabulary of redaction."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._encoding = re.compile(
+            rf"(?P<word>{_any(vocabulary.encodings)})[ \t]+(?=[^\s;])", re.IGNORECASE
+        )
+        self._not_secret = re.compile(_any(vocabulary.not_secret))
+        self._scheme = re.compile(_any(vocabulary.schemes), re.IGNORECASE)
+        self._masked = re.compile(_any(vocabulary.masked), re.IGNORECASE)
+        self._shape = re.compile(_any(vocabulary.shapes))
+        self._resalted = re.compile(_any(vocabulary.resalted))
+
+    def skip_encodings(self, line: str, position: int) -> tuple[int, str]:
+        """Position behind the words that name an encoding, and the last of these words."""
+        last = ""
+        for _ in range(MOST_ENCODINGS):
+            match = self._encoding.match(line, position)
+            if match is None:
+                break
+            position, last = match.end(), match.group("word")
+        return position, last
+
+    def is_vocabulary(self, text: str) -> bool:
+        """Whether ``text`` is a word of the command line or of plain English, not a value."""
+        return self._not_secret.fullmatch(text) is not None
+
+    def is_masked(self, text: str) -> bool:
+        """Whether the device or another program has put a mask in place of the secret."""
+        return self._masked.fullmatch(text) is not None
+
+    def is_resalted(self, encoding: str) -> bool:
+        """Whether values of this encoding are encrypted anew at each print."""
+        return self._resalted.fullmatch(encoding) is not None
+
+    def word(self, line: str, position: int) -> Value | None:
+        """The word at ``position``, or the text between the quotes that begin there."""
+        value = self._word(line, position)
+        return self.inner(line, value) if value else None
+
+    def rest(self, line: str, position: int) -> Value | None:
+        """Everything from ``position`` on, without blanks at the end."""
+        end = len(line.rstrip())
+        if end <= position:
+            return None
+        quoted = _quoted(line, position)
+        if quoted is not None and quoted.end + 1 == end:
+            return quoted
+        return Value(position, end)
+
+    def inner(self, line: str, value: Value) -> Value | None:
+        """``value`` without the marks of its encoding, or None if nothing is left."""
+        start, end = value.start, value.end
+        scheme = self._scheme.match(line, start, end)
+        if scheme is not None and scheme.end() < end:
+            start = scheme.end()
+        if value.quoted:
+            inside = _ENCODING_INSIDE.search(line[max(start, end - 16) : end])
+            if inside is not None:
+                end -= len(inside.group())
+        return Value(start, end, value.quoted) if start < end else None
+
+    def _word(self, line: str, position: int) -> Value | None:
+        opened = line[position : position + 1]
+        inside = position + 1 if opened and opened in _QUOTED else position
+        shape = self._shape.match(line, inside)
+        if shape is not None:
+            return Value(inside, shape.end(), quoted=True)
+        if line.startswith(_ESCAPED_QUOTE, position):
+            return _escaped(line, position + len(_ESCAPED_QUOTE))
+        quoted = _quoted(line, position)
+        if quoted is not None:
+            return quoted
+        run = _RUN.match(line, position)
+        return _trimmed(line, run.start(), run.end()) if run else None
+
+
+def _any(fragments: Sequence[str]) -> str:
+    return "|".join(f"(?:{fragment})" for fragment in fragments)
+
+
+def _quoted(line: str, position: int) -> Value | None:
+    pattern = _QUOTED.get(line[position : position + 1])
+    match = pattern.match(line, position) if pattern else None
+    return Value(*match.span(1), quoted=True) if match else None
+
+
+def _escaped(line: str, start: int) -> Value:
+    end = line.find(_ESCAPED_QUOTE, start)
+    return Value(start, end if end >= 0 else len(line.rstrip()), quoted=True)
+
+
+def _trimmed(line: str, start: int, end: int) -> Value | None:
+    """A run of characters without the signs at its end that belong to the line around it."""
+    tag = line.find("</", start, end)
+    if tag > start:
+        end = tag
+    while end - start > 1 and line[end - 1] in _TAIL:
+        end -= 1
+    for quote in _QUOTED:
+        if line[end - 1] == quote and line[start] != quote:
+            end -= 2 if line[end - 2] == "\\" else 1
+            break
+    while end - start > 1 and line[end - 1] in _TAIL:
+        end -= 1
+    return Value(start, end) if end > start else None

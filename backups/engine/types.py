@@ -1,0 +1,86 @@
+"""Values that pass between the steps of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTarget:
+    """Where and how to reach one device."""
+
+    device_id: int
+    hostname: str
+    #: IPv4 or IPv6 address, or a DNS name that is resolved when connecting.
+    address: str
+    port: int
+    #: Name of a platform definition.
+    platform: str
+    #: Host key of an earlier session as ``"ssh-ed25519 AAAA..."``; None before the first one.
+    host_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOutput:
+    """What a device printed in answer to one command, without echo and prompt."""
+
+    command: str
+    #: The bytes as they came over the wire, line ends and all.
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """Everything one session brought home."""
+
+    outputs: tuple[CommandOutput, ...]
+    #: Host key that the device showed, as ``"ssh-ed25519 AAAA..."``.
+    host_key: str | None
+    #: Seconds per phase: connect, login, collect.
+    phase_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactedConfig:
+    """A configuration that may be shown, logged and committed.
+
+    Only ``backups.engine.redaction`` makes one; the Git store accepts nothing else. mypy and a
+    test hold both.
+    """
+
+    text: str = field(repr=False)
+    #: How often each rule replaced something, by rule name.
+    replaced: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRequest:
+    """One revision of one device, ready for the Git store."""
+
+    #: Path inside the repository, made by ``git_store.config_path``.
+    path: str
+    config: RedactedConfig
+    hostname: str
+    device_id: int
+    #: None where the commit belongs to no run (a repair by the reconciler keeps the run's id).
+    run_id: int | None
+    job_name: str
+    #: Author shown in the history, ``"Name <address>"``; None for NetRaven itself.
+    author: str | None = None
+    #: Unix time of the collection in seconds, UTC.
+    collected_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedRevision:
+    """What the Git store says about one saved revision."""
+
+    commit: str
+    blob: str
+    path: str
+    #: False when the repository already held this very content; ``commit`` is then its commit.
+    changed: bool
+    size_bytes: int
+    lines_added: int
+    lines_removed: int
