@@ -1,0 +1,155 @@
+"""Jobs, runs and device results in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from credentials.api import TagNamesField
+from jobs.choices import Trigger
+from jobs.launch import JobDisabled, request_run
+from jobs.models import DeviceResult, Job, JobRun
+from jobs.schedules import job_delete, job_save_scheduled
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A saved definition: devices by tag, and when."""
+
+    tags = TagNamesField(required=False)
+
+    class Meta:
+        model = Job
+        fields = [
+            "id",
+            "name",
+            "description",
+            "is_enabled",
+            "tags",
+            "schedule_type",
+            "interval_seconds",
+            "cron",
+            "run_at",
+            "time_zone",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = ["created_at", "updated_at"]
+
+    def create(self, validated_data: dict[str, Any]) -> Job:
+        tags = validated_data.pop("tags", [])
+        return job_save_scheduled(job=Job(**validated_data), tags=tags)
+
+    def update(self, instance: Job, validated_data: dict[str, Any]) -> Job:
+        tags = validated_data.pop("tags", None)
+        for field, value in validated_data.items():
+            setattr(instance, field, value)
+        return job_save_scheduled(job=instance, tags=tags)
+
+
+class JobRunSerializer(serializers.ModelSerializer[JobRun]):
+    """One execution of a job, with the counts of its devices."""
+
+    duration_seconds = serializers.FloatField(read_only=True, allow_null=True)
+    requested_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
+
+    class Meta:
+        model = JobRun
+        fields = [
+            "id",
+            "job",
+            "job_name",
+            "status",
+            "status_reason",
+            "trigger",
+            "requested_by",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "duration_seconds",
+            "total_count",
+            "succeeded_count",
+            "failed_count",
+            "errored_count",
+            "suspect_count",
+            "skipped_count",
+            "cancelled_count",
+        ]
+        read_only_fields = fields
+
+
+class DeviceResultSerializer(serializers.ModelSerializer[DeviceResult]):
+    """One device in one run."""
+
+    commit = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = DeviceResult
+        fields = [
+            "id",
+            "run",
+            "device",
+            "hostname",
+            "status",
+            "config_changed",
+            "error_category",
+            "error_message",
+            "attempts",
+            "commit",
+            "started_at",
+            "finished_at",
+            "duration_seconds",
+        ]
+        read_only_fields = fields
+
+
+class JobViewSet(viewsets.ModelViewSet[Job]):
+    """The saved jobs; ``POST {id}/run/`` starts one."""
+
+    queryset = Job.objects.prefetch_related("tags")
+    serializer_class = JobSerializer
+    filterset_fields = ["name", "is_enabled", "schedule_type", "tags__name"]
+    search_fields = ["name", "description"]
+    ordering_fields = ["id", "name", "updated_at"]
+
+    def perform_destroy(self, instance: Job) -> None:
+        job_delete(job=instance)
+
+    @extend_schema(request=None, responses={202: JobRunSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    def run(self, request: Request, pk: str | None = None) -> Response:
+        """Start a run of the job now; answers 202 with the run."""
+        if not request.user.has_perm("jobs.run_job"):
+            raise exceptions.PermissionDenied("You may not run jobs; ask for the operator role.")
+        try:
+            run = request_run(
+                job=self.get_object(), trigger=Trigger.API, requested_by=request.user
+            )
+        except JobDisabled as error:
+            raise exceptions.ValidationError(str(error)) from error
+        return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
+    """The executions of jobs, newest first."""
+
+    queryset = JobRun.objects.select_related("requested_by")
+    serializer_class = JobRunSerializer
+    filterset_fields = ["job", "status", "trigger"]
+    search_fields = ["job_name"]
+    ordering_fields = ["id", "created_at", "started_at", "finished_at"]
+
+
+class DeviceResultViewSet(viewsets.ReadOnlyModelViewSet[DeviceResult]):
+    """The devices of runs."""
+
+    queryset = DeviceResult.objects.select_related("snapshot")
+    serializer_class = DeviceResultSerializer
+    filterset_fields = ["run", "device", "hostname", "status", "error_category", "config_changed"]
+    search_fields = ["hostname", "error_message"]
+    ordering_fields = ["id", "hostname", "started_at", "finished_at", "duration_seconds"]

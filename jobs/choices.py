@@ -1,0 +1,75 @@
+"""Statuses as they stand in the API and in the database."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """Where a job run stands. The values are part of the API."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED_SUCCESS = "COMPLETED_SUCCESS"
+    COMPLETED_PARTIAL_FAILURE = "COMPLETED_PARTIAL_FAILURE"
+    COMPLETED_FAILURE = "COMPLETED_FAILURE"
+    COMPLETED_NO_DEVICES = "COMPLETED_NO_DEVICES"
+    COMPLETED_NO_CREDENTIALS = "COMPLETED_NO_CREDENTIALS"
+    FAILED_CREDENTIAL_RESOLUTION = "FAILED_CREDENTIAL_RESOLUTION"
+    FAILED_DISPATCHER_ERROR = "FAILED_DISPATCHER_ERROR"
+    FAILED_UNEXPECTED = "FAILED_UNEXPECTED"
+    CANCELLED = "CANCELLED"
+
+
+#: A run in one of these can still change.
+OPEN_RUN_STATUSES = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
+FINAL_RUN_STATUSES = frozenset(RunStatus) - OPEN_RUN_STATUSES
+
+
+class ResultStatus(StrEnum):
+    """Where one device of a run stands. The values are part of the API."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    SUCCEEDED = "SUCCEEDED"
+    #: The device's or the network's side.
+    FAILED = "FAILED"
+    #: Our side.
+    ERRORED = "ERRORED"
+    SUSPECT = "SUSPECT"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+OPEN_RESULT_STATUSES = frozenset(
+    {ResultStatus.PENDING, ResultStatus.RUNNING, ResultStatus.RETRYING}
+)
+FINAL_RESULT_STATUSES = frozenset(ResultStatus) - OPEN_RESULT_STATUSES
+
+
+class ScheduleType(StrEnum):
+    """How a job starts by itself."""
+
+    NONE = "none"
+    INTERVAL = "interval"
+    CRON = "cron"
+    ONETIME = "onetime"
+
+
+class Trigger(StrEnum):
+    """What asked for a run."""
+
+    MANUAL = "manual"
+    COMMAND = "command"
+    API = "api"
+    SCHEDULE = "schedule"
+
+
+class LogLevel(StrEnum):
+    """How much a log line matters."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"

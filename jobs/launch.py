@@ -1,0 +1,49 @@
+"""The one door: API, admin, pages, commands and schedules all ask for a run here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from jobs.choices import RunStatus, Trigger
+from jobs.models import Job, JobRun
+from jobs.services.runs import run_create
+from jobs.tasks import dispatch_run
+
+logger = logging.getLogger(__name__)
+
+
+class JobDisabled(Exception):
+    """The job is disabled; the message says so and what to do."""
+
+
+def request_run(
+    *,
+    job: Job,
+    trigger: Trigger,
+    requested_by: AbstractBaseUser | None = None,
+    slot_at: datetime | None = None,
+) -> JobRun:
+    """Create a run of ``job`` and have it started once the transaction is committed.
+
+    The run exists when this returns, also while the broker is down: the reconciler rings again.
+    Raises JobDisabled.
+    """
+    if not job.is_enabled:
+        raise JobDisabled(f"job '{job.name}' is disabled; enable it to run it")
+    run = run_create(job=job, trigger=trigger, requested_by=requested_by, slot_at=slot_at)
+    if run.status == RunStatus.PENDING:
+        transaction.on_commit(lambda: ring(run.pk))
+    return run
+
+
+def ring(run_id: int) -> None:
+    """Ask a worker to start the run. A broker that is down is no loss: the row stays PENDING."""
+    try:
+        dispatch_run.delay(run_id)
+    except OperationalError:
+        logger.warning("the broker is down; run %s starts when it is back", run_id)

@@ -1,0 +1,63 @@
+"""``manage.py create_job``: a new job with its tags and schedule."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
+from django.utils.timezone import is_naive
+
+from credentials.management.base import StackCommand, one_line
+from credentials.services import tags_ensure
+from inventory.selectors import devices_with_tags
+from jobs.choices import ScheduleType
+from jobs.models import Job
+from jobs.schedules import job_save_scheduled
+
+
+class Command(StackCommand):
+    help = "Create a job that backs up every device that carries one of its tags."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--tags", default="", help="names, separated by ';'")
+        parser.add_argument(
+            "--schedule-type", choices=[str(kind) for kind in ScheduleType], default="none"
+        )
+        parser.add_argument("--interval-seconds", type=int, help="at least 60")
+        parser.add_argument("--cron", default="", help="minute hour day month weekday")
+        parser.add_argument("--run-at", metavar="ISO", help="for example 2027-01-31T02:00+01:00")
+        parser.add_argument("--timezone", default="UTC", help="for example Europe/Berlin")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        job = Job(
+            name=options["name"],
+            schedule_type=options["schedule_type"],
+            interval_seconds=options["interval_seconds"],
+            cron=options["cron"],
+            time_zone=options["timezone"],
+        )
+        try:
+            with transaction.atomic():
+                job.run_at = _run_at(options["run_at"], options["timezone"])
+                job_save_scheduled(job=job, tags=tags_ensure(names=options["tags"].split(";")))
+        except ValidationError as error:
+            raise CommandError(one_line(error)) from None
+        count = devices_with_tags(tags=job.tags.all()).count()
+        self.stdout.write(f"job '{job.name}' created; it selects {count} devices now")
+
+
+def _run_at(text: str | None, time_zone: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        run_at = datetime.fromisoformat(text)
+        return run_at.replace(tzinfo=ZoneInfo(time_zone)) if is_naive(run_at) else run_at
+    except (ValueError, KeyError, OSError):
+        raise CommandError(
+            f"--run-at '{text}' is no time; write it like 2027-01-31T02:00+01:00"
+        ) from None

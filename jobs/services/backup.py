@@ -1,0 +1,211 @@
+"""One device of a run, from the claimed row to its record."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.pipeline import BackupOutcome, BackupRequest
+from backups.models import Snapshot
+from backups.services import (
+    RunLabel,
+    backup_collect,
+    backup_request,
+    backup_store,
+    snapshots_commit,
+)
+from credentials.secret import DeviceCredential
+from credentials.services import CredentialError, credential_open
+from jobs.choices import LogLevel, ResultStatus
+from jobs.models import DeviceResult
+from jobs.policy import RetryLimits, failure_status, retry_delay
+from jobs.services.logs import connection_log, job_log
+from jobs.services.results import (
+    Claim,
+    claim_holds,
+    result_fail,
+    result_retry,
+    result_succeed,
+    result_suspect,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Sessions wait without a database connection; this many threads of a process may hold one to
+#: store what they brought. The Git store takes one writer at a time anyway.
+_DATABASE_SLOTS = threading.BoundedSemaphore(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceDone:
+    """How an attempt ended. ``retry_seconds`` is None unless another attempt is due."""
+
+    status: ResultStatus
+    retry_seconds: float | None = None
+
+
+@contextmanager
+def database_slot() -> Iterator[None]:
+    """Hold one of the few database connections of this process, and give it back."""
+    with _DATABASE_SLOTS:
+        try:
+            yield
+        finally:
+            connection.close()
+
+
+def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
+    """Back up the device of a claimed ``result`` and record how it went.
+
+    Device trouble is recorded, not raised. None when the claim was lost on the way: somebody else
+    has the row then and nothing was written.
+    """
+    claim = Claim(result.pk, result.attempts)
+    secrets: tuple[str, ...] = ()
+    try:
+        with database_slot():
+            credential = _credential(result)
+            secrets = credential.secrets()
+            request = _request(result, credential)
+        outcome = backup_collect(request=request)
+        with database_slot():
+            return _store(result, claim, request, outcome)
+    except DeviceError as error:
+        failure = error
+    except Exception as error:
+        # The traceback goes to the worker's log; what it says may hold device text, so the row
+        # gets the class only.
+        logger.exception("backup of device result %s failed", result.pk)
+        failure = DeviceError(
+            ErrorCategory.UNEXPECTED,
+            f"an unexpected {type(error).__name__} happened; the worker's log has more",
+        )
+    with database_slot():
+        return _record_failure(result, claim, failure, secrets)
+
+
+def _credential(result: DeviceResult) -> DeviceCredential:
+    if result.device is None:
+        raise DeviceError(ErrorCategory.UNEXPECTED, "the device was deleted during the run")
+    if result.credential is None:
+        raise DeviceError(
+            ErrorCategory.NO_CREDENTIAL, "the credential of this device was deleted during the run"
+        )
+    try:
+        return credential_open(credential=result.credential)
+    except CredentialError as error:
+        raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
+
+
+def _request(result: DeviceResult, credential: DeviceCredential) -> BackupRequest:
+    assert result.device is not None  # _credential has looked
+    return backup_request(device=result.device, credential=credential)
+
+
+def _store(
+    result: DeviceResult, claim: Claim, request: BackupRequest, outcome: BackupOutcome
+) -> DeviceDone | None:
+    """Archive and snapshot first, then Git and the record; each step asks whether the claim holds."""
+    assert result.device is not None  # _credential has looked
+    label = RunLabel(run_id=result.run_id, job_name=result.run.job_name)
+    with transaction.atomic():
+        if not claim_holds(claim=claim):
+            return None
+        snapshot, _ = backup_store(device=result.device, outcome=outcome, label=label)
+    with transaction.atomic():
+        if not claim_holds(claim=claim):
+            return None
+        if snapshot is None:
+            result_suspect(claim=claim, reasons=outcome.suspicions)
+            _log_suspect(result, outcome)
+            return DeviceDone(status=ResultStatus.SUSPECT)
+        snapshots_commit(device_id=result.device.pk)
+        snapshot.refresh_from_db()
+        # A first attempt may have made the snapshot and failed at Git.
+        changed = snapshot.run_id == result.run_id
+        result_succeed(claim=claim, snapshot=snapshot, changed=changed)
+        _log_success(result, request, outcome, snapshot, changed)
+    return DeviceDone(status=ResultStatus.SUCCEEDED)
+
+
+def _record_failure(
+    result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...]
+) -> DeviceDone | None:
+    config = settings.NETRAVEN
+    delay = retry_delay(
+        category=failure.category,
+        attempt=result.attempts - result.losses,
+        limits=RetryLimits(
+            attempts=config.retry_attempts,
+            backoff_seconds=config.retry_backoff_seconds,
+            backoff_max_seconds=config.retry_backoff_max_seconds,
+        ),
+    )
+    status = failure_status(failure.category) if delay is None else ResultStatus.RETRYING
+    with transaction.atomic():
+        if not claim_holds(claim=claim):
+            return None
+        if delay is None:
+            result_fail(
+                claim=claim, status=status, category=failure.category, message=failure.message
+            )
+        else:
+            result_retry(
+                claim=claim,
+                category=failure.category,
+                message=failure.message,
+                delay_seconds=delay,
+            )
+        _log_failure(result, failure, delay, secrets)
+    return DeviceDone(status=status, retry_seconds=delay)
+
+
+def _log_success(
+    result: DeviceResult,
+    request: BackupRequest,
+    outcome: BackupOutcome,
+    snapshot: Snapshot,
+    changed: bool,
+) -> None:
+    phases = ", ".join(f"{name} {value:.2f} s" for name, value in outcome.phase_seconds.items())
+    connection_log(
+        result=result,
+        message=f"{result.hostname}: logged in to {request.target.address} port "
+        f"{request.target.port} as {request.credential.username}; {phases}; "
+        f"{len(outcome.raw)} bytes",
+        secrets=request.credential.secrets(),
+    )
+    size = f"+{snapshot.lines_added} -{snapshot.lines_removed} lines" if changed else "unchanged"
+    job_log(
+        run=result.run_id, device_id=result.device_id, message=f"{result.hostname}: backed up, {size}"
+    )
+
+
+def _log_suspect(result: DeviceResult, outcome: BackupOutcome) -> None:
+    message = (
+        f"{result.hostname}: the output is not trusted and was not committed: "
+        + "; ".join(outcome.suspicions)
+    )
+    connection_log(result=result, level=LogLevel.WARNING, message=message)
+    job_log(
+        run=result.run_id, device_id=result.device_id, level=LogLevel.WARNING, message=message
+    )
+
+
+def _log_failure(
+    result: DeviceResult, failure: DeviceError, delay: float | None, secrets: tuple[str, ...]
+) -> None:
+    then = "given up" if delay is None else f"tried again in {delay:.0f} s"
+    message = (
+        f"{result.hostname}: attempt {result.attempts}: {failure.category}: {failure.message}; {then}"
+    )
+    level = LogLevel.ERROR if delay is None else LogLevel.WARNING
+    connection_log(result=result, level=level, message=message, secrets=secrets)
+    job_log(run=result.run_id, device_id=result.device_id, level=level, message=message)

@@ -1,0 +1,50 @@
+"""Writing the logs of a run. Every text passes the redactor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backups.engine.errors import DeviceError
+from backups.services import installation_redactor
+from jobs.choices import LogLevel
+from jobs.models import ConnectionLog, DeviceResult, JobLog, JobRun
+
+_MAX_MESSAGE_LENGTH = 2000
+
+
+def job_log(
+    *, run: JobRun | int, message: str, level: LogLevel = LogLevel.INFO, device_id: int | None = None
+) -> None:
+    """Add a line to the log of ``run``."""
+    run_id = run if isinstance(run, int) else run.pk
+    JobLog.objects.create(
+        run_id=run_id, device_id=device_id, level=level.value, message=safe_message(message)
+    )
+
+
+def connection_log(
+    *,
+    result: DeviceResult,
+    message: str,
+    level: LogLevel = LogLevel.INFO,
+    secrets: Sequence[str] = (),
+) -> None:
+    """Add how one session with the device of ``result`` went; ``secrets`` are blotted out."""
+    ConnectionLog.objects.create(
+        run_id=result.run_id,
+        device_id=result.device_id,
+        attempt=result.attempts,
+        level=level.value,
+        message=safe_message(message, secrets),
+    )
+
+
+def safe_message(message: str, secrets: Sequence[str] = ()) -> str:
+    """``message`` without secrets, cut to a length that a log line may have.
+
+    A message that cannot be redacted is withheld; the work that it tells of goes on.
+    """
+    try:
+        return installation_redactor().redact_message(message[:_MAX_MESSAGE_LENGTH], secrets)
+    except DeviceError:
+        return "(withheld: this message could not be redacted)"

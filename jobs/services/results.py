@@ -1,0 +1,214 @@
+"""The life of one device in a run: claimed, recorded, given back. Each write carries its claim.
+
+``attempts`` is the fencing token: a claim raises it, and every later write of that task asks for
+its own value. A task that was frozen, redelivered or given up for dead therefore writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Coalesce, Extract, Now
+
+from backups.engine.errors import ErrorCategory
+from backups.models import Snapshot
+from jobs.choices import LogLevel, ResultStatus, RunStatus
+from jobs.models import DeviceResult
+from jobs.policy import MAX_LOSSES
+from jobs.services.logs import job_log, safe_message
+
+
+#: From the first attempt to now, waits between attempts included.
+_SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task's hold on one device result."""
+
+    result_id: int
+    attempt: int
+
+
+def result_claim(*, result_id: int) -> DeviceResult | None:
+    """Take the row for one attempt, or None when it is not to be had.
+
+    It is to be had in a running run while it is PENDING, or RETRYING and due. One conditional
+    update raises the token and sets the lease by the database's clock; the row comes back as that
+    update left it.
+    """
+    with transaction.atomic():
+        claimable = DeviceResult.objects.filter(
+            Q(status=ResultStatus.PENDING) | Q(status=ResultStatus.RETRYING, retry_at__lte=Now()),
+            pk=result_id,
+            run__status=RunStatus.RUNNING,
+        )
+        if not claimable.update(
+            status=ResultStatus.RUNNING,
+            attempts=F("attempts") + 1,
+            lease_until=_lease_end(),
+            retry_at=None,
+            started_at=Coalesce("started_at", Now()),
+        ):
+            return None
+        # Still inside the transaction: the row is locked, so this is the token just set.
+        return DeviceResult.objects.select_related("run", "device__zone", "credential").get(
+            pk=result_id
+        )
+
+
+def leases_renew(*, claims: Iterable[Claim]) -> None:
+    """Prolong the leases of the claims that this process still works on."""
+    held = Q(pk__in=[])
+    for claim in claims:
+        held |= Q(pk=claim.result_id, attempts=claim.attempt)
+    DeviceResult.objects.filter(held, status=ResultStatus.RUNNING).update(lease_until=_lease_end())
+
+
+def claim_holds(*, claim: Claim) -> bool:
+    """Whether ``claim`` still stands; locks the row until the end of the transaction."""
+    return _held(claim).select_for_update().only("pk").first() is not None
+
+
+def result_succeed(*, claim: Claim, snapshot: Snapshot, changed: bool) -> bool:
+    """Record a backup whose configuration stands in Git. False when the claim is gone."""
+    return _finish(
+        claim, status=ResultStatus.SUCCEEDED, snapshot=snapshot, config_changed=changed
+    )
+
+
+def result_suspect(*, claim: Claim, reasons: Sequence[str]) -> bool:
+    """Record an output that is not trusted. False when the claim is gone."""
+    return _finish(
+        claim,
+        status=ResultStatus.SUSPECT,
+        error_category=ErrorCategory.INCOMPLETE_OUTPUT.value,
+        error_message=_cut("; ".join(reasons)),
+    )
+
+
+def result_fail(
+    *, claim: Claim, status: ResultStatus, category: ErrorCategory, message: str
+) -> bool:
+    """Record that the device could not be backed up. False when the claim is gone."""
+    return _finish(
+        claim, status=status, error_category=category.value, error_message=_cut(message)
+    )
+
+
+def result_retry(
+    *, claim: Claim, category: ErrorCategory, message: str, delay_seconds: float
+) -> bool:
+    """Record a failure that is tried again after ``delay_seconds``. False when the claim is gone."""
+    return bool(
+        _held(claim).update(
+            status=ResultStatus.RETRYING,
+            error_category=category.value,
+            error_message=_cut(message),
+            lease_until=None,
+            retry_at=Now() + timedelta(seconds=delay_seconds),
+        )
+    )
+
+
+def results_take_expired(*, limit: int) -> list[DeviceResult]:
+    """Rows whose worker died: back to PENDING to be sent again, or ERRORED at the third loss.
+
+    Gives those that are to be sent again.
+    """
+    with transaction.atomic():
+        expired = list(
+            DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("device__zone")
+            .filter(status=ResultStatus.RUNNING, lease_until__lt=Now())[:limit]
+        )
+        return [result for result in expired if _return_lost(result)]
+
+
+def leases_extend_all() -> None:
+    """Give every running device one more lease, after nobody could renew any for a while."""
+    DeviceResult.objects.filter(status=ResultStatus.RUNNING).update(lease_until=_lease_end())
+
+
+def results_take_unanswered(*, limit: int) -> list[DeviceResult]:
+    """Rows whose message seems lost, marked as sent again: nobody claimed them for too long."""
+    ttl = timedelta(seconds=settings.NETRAVEN.message_ttl_seconds)
+    with transaction.atomic():
+        results = list(
+            DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("device__zone")
+            .filter(
+                Q(status=ResultStatus.PENDING, queued_at__lt=Now() - ttl)
+                | Q(
+                    Q(queued_at=None) | Q(queued_at__lt=Now() - ttl),
+                    status=ResultStatus.RETRYING,
+                    retry_at__lt=Now() - ttl,
+                ),
+                run__status=RunStatus.RUNNING,
+            )[:limit]
+        )
+        DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(
+            queued_at=Now()
+        )
+        return results
+
+
+def _return_lost(result: DeviceResult) -> bool:
+    losses = result.losses + 1
+    row = DeviceResult.objects.filter(pk=result.pk)
+    if losses >= MAX_LOSSES:
+        message = f"the worker that held this device died {losses} times; look at its log"
+        row.update(
+            status=ResultStatus.ERRORED,
+            losses=losses,
+            error_category=ErrorCategory.WORKER_LOST.value,
+            error_message=message,
+            finished_at=Now(),
+            lease_until=None,
+        )
+        job_log(
+            run=result.run_id, device_id=result.device_id, level=LogLevel.ERROR, message=message
+        )
+        return False
+    row.update(status=ResultStatus.PENDING, losses=losses, lease_until=None, queued_at=Now())
+    job_log(
+        run=result.run_id,
+        device_id=result.device_id,
+        level=LogLevel.WARNING,
+        message=f"{result.hostname}: its worker died; the device is read again (loss {losses})",
+    )
+    return True
+
+
+def _finish(claim: Claim, **fields: object) -> bool:
+    defaults: dict[str, object] = {"error_category": "", "error_message": ""}
+    return bool(
+        _held(claim).update(
+            **(defaults | fields),
+            finished_at=Now(),
+            duration_seconds=Extract(_SINCE_START, "epoch"),
+            lease_until=None,
+            retry_at=None,
+        )
+    )
+
+
+def _held(claim: Claim) -> QuerySet[DeviceResult]:
+    return DeviceResult.objects.filter(
+        pk=claim.result_id, attempts=claim.attempt, status=ResultStatus.RUNNING
+    )
+
+
+def _lease_end() -> object:
+    return Now() + timedelta(seconds=settings.NETRAVEN.lease_seconds)
+
+
+def _cut(message: str) -> str:
+    length = 500
+    text = safe_message(message)
+    return text if len(text) <= length else text[: length - 1] + DeviceResult.CUT

@@ -1,0 +1,142 @@
+"""The Celery tasks. Messages carry ids only; the rows that they point to are the truth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Task, chord, shared_task
+from celery.canvas import Signature
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from backups.services import configs_push
+from jobs import leases
+from jobs.choices import LogLevel, RunStatus
+from jobs.models import DeviceResult, JobRun
+from jobs.services import runs
+from jobs.services.backup import database_slot, device_back_up
+from jobs.services.logs import job_log
+from jobs.services.results import Claim, result_claim
+
+logger = logging.getLogger(__name__)
+
+CONTROL_QUEUE = "control"
+DEVICES_QUEUE = "devices"
+ISOLATED_QUEUE = "isolated"
+GIT_QUEUE = "git"
+
+
+def device_queue(result: DeviceResult) -> str:
+    """The queue whose workers reach the device of ``result``."""
+    zone = result.device.zone if result.device else None
+    return DEVICES_QUEUE if zone is None else f"zone-{zone.name}"
+
+
+@shared_task(name="jobs.backup_device", bind=True, max_retries=None)
+def backup_device(self: Task[..., Any], result_id: int) -> str:
+    """Back up one device. Never raises for what a device does, so that its chord completes."""
+    with database_slot():
+        result = result_claim(result_id=result_id)
+    if result is None:
+        return "nothing to do"
+    with leases.held(Claim(result.pk, result.attempts)):
+        done = device_back_up(result=result)
+    if done is None:
+        return "claim lost"
+    if done.retry_seconds is not None:
+        raise self.retry(countdown=done.retry_seconds, kwargsrepr=_label(result))
+    return str(done.status)
+
+
+@shared_task(name="jobs.dispatch_run", ignore_result=True)
+def dispatch_run(run_id: int) -> None:
+    """Start a run: resolve its credentials and send the first two waves."""
+    run = JobRun.objects.get(pk=run_id)
+    if runs.run_start(run=run):
+        advance(run_id)
+        advance(run_id)
+
+
+@shared_task(name="jobs.advance_run", ignore_result=True)
+def advance(run_id: int) -> None:
+    """Send the next wave of a run, or finalise it: body and errback of every chord.
+
+    Safe to call at any time by anybody; a run that needs nothing is left alone.
+    """
+    run = JobRun.objects.get(pk=run_id)
+    if run.status != RunStatus.RUNNING:
+        return
+    if not _resolve(run):
+        return
+    try:
+        wave = runs.run_take_wave(run=run)
+        if wave:
+            send_wave(run_id, wave)
+    except OperationalError:
+        logger.warning("the broker is down; the devices of run %s are sent again later", run_id)
+        return
+    except Exception:
+        logger.exception("sending a wave of run %s failed", run_id)
+        reason = "the devices could not be dispatched; the worker's log has more"
+        runs.run_fail(run=run, status=RunStatus.FAILED_DISPATCHER_ERROR, reason=reason)
+        return
+    if runs.run_finalise(run=run):
+        _push_if_changed(run)
+
+
+@shared_task(name="jobs.push_configs", ignore_result=True)
+def push_configs(run_id: int) -> None:
+    """Push the Git store to the configured remote and say in the run's log how it went."""
+    problem = configs_push()
+    message = problem or "pushed to the Git remote"
+    job_log(run=run_id, message=message, level=LogLevel.ERROR if problem else LogLevel.INFO)
+
+
+def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
+    """One chord: a task per device, and ``advance`` when they are through, whatever happened."""
+    header = [_signature(result, device_queue(result)) for result in results]
+    body = advance.si(run_id).set(queue=CONTROL_QUEUE)
+    errback = advance.si(run_id).set(queue=CONTROL_QUEUE)
+    chord(header)(body.on_error(errback))
+
+
+def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:
+    """Ring again for single devices; each one advances its run when it is done.
+
+    ``isolated`` sends those that killed a worker to the pool in which each task has a process.
+    """
+    for result in results:
+        queue = device_queue(result)
+        if isolated and queue == DEVICES_QUEUE:
+            queue = ISOLATED_QUEUE
+        then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)
+        _signature(result, queue).apply_async(link=then, ignore_result=True)
+
+
+def _resolve(run: JobRun) -> bool:
+    """Resolve what is unresolved; on failure the run ends and the answer is False."""
+    try:
+        runs.run_resolve_credentials(run=run)
+    except Exception:
+        logger.exception("resolving the credentials of run %s failed", run.pk)
+        reason = "the credentials could not be resolved; the worker's log has more"
+        runs.run_fail(run=run, status=RunStatus.FAILED_CREDENTIAL_RESOLUTION, reason=reason)
+        return False
+    return True
+
+
+def _push_if_changed(run: JobRun) -> None:
+    if settings.NETRAVEN.git_remote and run.results.filter(config_changed=True).exists():
+        push_configs.apply_async((run.pk,), queue=GIT_QUEUE)
+
+
+def _signature(result: DeviceResult, queue: str) -> Signature[Any]:
+    signature: Signature[Any] = backup_device.si(result.pk)
+    return signature.set(queue=queue, kwargsrepr=_label(result))
+
+
+def _label(result: DeviceResult) -> str:
+    """What Flower shows beside the id; the message itself carries the id only."""
+    return f"{{'device': '{result.hostname}', 'run': {result.run_id}}}"
