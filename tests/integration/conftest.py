@@ -1,0 +1,57 @@
+"""Real parts for integration tests: a Celery worker and a Git store of their own.
+
+Django is set up after pytest has loaded this file, so models are imported inside the fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUEUES = ("control", "devices", "isolated", "git")
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Change settings of the typed configuration for one test."""
+    from django.conf import settings
+
+    def change(**values: Any) -> None:
+        config = settings.NETRAVEN.model_copy(update=values)
+        monkeypatch.setattr(settings._wrapped, "NETRAVEN", config)
+
+    return change
+
+
+@pytest.fixture
+def git_directory(tmp_path: Path, configure: Callable[..., None]) -> Iterator[Path]:
+    """A Git store of this test's own."""
+    from backups import selectors
+
+    path = tmp_path / "configs.git"
+    configure(git_path=path)
+    selectors.git_store.cache_clear()
+    yield path
+    selectors.git_store.cache_clear()
+
+
+@pytest.fixture
+def worker(transactional_db: None, git_directory: Path) -> Iterator[None]:
+    """A worker in this process, on the real broker, for all queues."""
+    from celery.contrib.testing.worker import start_worker
+
+    from netraven_site.celery import app
+
+    app.control.purge()
+    with start_worker(
+        app,
+        pool="threads",
+        concurrency=8,
+        queues=list(QUEUES),
+        perform_ping_check=False,
+        shutdown_timeout=30,
+    ):
+        yield

@@ -1,0 +1,170 @@
+"""The Netmiko collector against simulated devices over real SSH."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import threading
+
+import pytest
+
+from backups.engine.collector import SessionLimits
+from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.netmiko_collector import NetmikoCollector
+from backups.engine.normalise import clean_text
+from backups.engine.types import Collection, DeviceTarget
+from credentials.secret import DeviceCredential
+from inventory.platforms import get_platform
+from netraven_site.demo.simulator import DeviceSpec, Fault, FaultKind
+from tests.support.devices import ThreadedFleet, device_spec, fleet_in_thread
+
+PLATFORMS = ("cisco_ios", "cisco_nxos", "arista_eos", "juniper_junos", "vyos", "frr", "linux")
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+LIMITS = SessionLimits(
+    connect_timeout=2,
+    login_timeout=2,
+    command_timeout=1.5,
+    deadline=4,
+    max_output_bytes=2_000_000,
+    allowed_networks=LOOPBACK,
+)
+
+
+def collect(
+    fleet: ThreadedFleet,
+    spec: DeviceSpec,
+    *,
+    limits: SessionLimits = LIMITS,
+    host_key: str | None = None,
+    **credential: str | None,
+) -> Collection:
+    address, port = fleet.address(spec.hostname)
+    login = DeviceCredential(
+        name="lab",
+        username=spec.username,
+        **({"password": spec.password, "enable_secret": spec.enable_secret} | credential),
+    )
+    target = DeviceTarget(
+        device_id=1,
+        hostname=spec.hostname,
+        address=address,
+        port=port,
+        platform=spec.platform,
+        host_key=host_key,
+    )
+    return NetmikoCollector().collect(target, login, get_platform(spec.platform), limits)
+
+
+def failure(fleet: ThreadedFleet, spec: DeviceSpec, **arguments: object) -> DeviceError:
+    with pytest.raises(DeviceError) as caught:
+        collect(fleet, spec, **arguments)  # type: ignore[arg-type]  # passed on as given
+    return caught.value
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_reads_what_the_device_printed(platform: str) -> None:
+    spec = device_spec(platform)
+    with fleet_in_thread(spec) as fleet:
+        output = collect(fleet, spec).outputs[0]
+        text = clean_text(output.payload)
+        if platform in {"cisco_ios", "cisco_nxos", "arista_eos", "frr"}:
+            assert text.strip() == fleet.config(spec.hostname).strip()
+        lines = text.splitlines()
+        assert len(lines) >= 20
+        assert spec.hostname in text
+        # Neither the echoed command nor the next prompt.
+        assert not any(re.search(rf"{spec.hostname}\S*[#>$]", line) for line in lines)
+
+
+def test_enters_the_privileged_mode() -> None:
+    spec = device_spec("cisco_ios", enable_secret="En-able-9")
+    with fleet_in_thread(spec) as fleet:
+        text = clean_text(collect(fleet, spec).outputs[0].payload)
+        assert text.rstrip().endswith("end")
+
+
+def test_wrong_enable_secret() -> None:
+    spec = device_spec("cisco_ios", enable_secret="En-able-9")
+    with fleet_in_thread(spec) as fleet:
+        error = failure(fleet, spec, enable_secret="not-it")
+    assert error.category is ErrorCategory.ENABLE
+    assert "not-it" not in str(error)
+
+
+def test_wrong_password() -> None:
+    spec = device_spec("cisco_ios")
+    with fleet_in_thread(spec) as fleet:
+        error = failure(fleet, spec, password="not-it-either")
+    assert error.category is ErrorCategory.AUTHENTICATION
+    assert "not-it-either" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "category"),
+    [
+        (FaultKind.HANG_AFTER_LOGIN, {ErrorCategory.READ_TIMEOUT, ErrorCategory.DEADLINE}),
+        (FaultKind.HANG_MID_OUTPUT, {ErrorCategory.READ_TIMEOUT}),
+        (FaultKind.DROP_MID_OUTPUT, {ErrorCategory.SESSION_DROPPED}),
+        (FaultKind.DROP_BEFORE_BANNER, {ErrorCategory.SSH_NEGOTIATION, ErrorCategory.SESSION_DROPPED}),
+        (FaultKind.FLOOD, {ErrorCategory.OUTPUT_TOO_LARGE}),
+        (FaultKind.DRIP, {ErrorCategory.DEADLINE}),
+        (FaultKind.AUTH_FAIL, {ErrorCategory.AUTHENTICATION}),
+    ],
+)
+def test_faults_have_their_category(kind: FaultKind, category: set[ErrorCategory]) -> None:
+    spec = device_spec("cisco_ios", fault=Fault(kind))
+    before = threading.active_count()
+    with fleet_in_thread(spec) as fleet:
+        error = failure(fleet, spec)
+    assert error.category in category
+    assert "\n" not in error.message
+    # The watch over deadlines stays; the threads of the session are gone.
+    assert threading.active_count() <= before + 1
+
+
+def test_known_host_key_is_required() -> None:
+    spec = device_spec("cisco_ios")
+    with fleet_in_thread(spec) as fleet:
+        known = collect(fleet, spec).host_key
+        assert known is not None
+        assert collect(fleet, spec, host_key=known).host_key == known
+        fleet.set_fault(spec.hostname, Fault(FaultKind.DIFFERENT_HOST_KEY))
+        attempts = fleet.log(spec.hostname)["login_attempts"]
+        error = failure(fleet, spec, host_key=known)
+        assert error.category is ErrorCategory.HOST_KEY
+        assert fleet.log(spec.hostname)["login_attempts"] == attempts
+
+
+def test_refused_port_and_unknown_name() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    target = DeviceTarget(
+        device_id=1, hostname="x", address="127.0.0.1", port=port, platform="cisco_ios"
+    )
+    login = DeviceCredential(name="lab", username="u", password="p")
+    platform = get_platform("cisco_ios")
+    with pytest.raises(DeviceError) as refused:
+        NetmikoCollector().collect(target, login, platform, LIMITS)
+    assert refused.value.category is ErrorCategory.CONNECTION_REFUSED
+    unknown = DeviceTarget(
+        device_id=1, hostname="x", address="no-such-host.invalid", port=22, platform="cisco_ios"
+    )
+    with pytest.raises(DeviceError) as nowhere:
+        NetmikoCollector().collect(unknown, login, platform, LIMITS)
+    assert nowhere.value.category is ErrorCategory.DNS_FAILURE
+
+
+def test_loopback_is_refused_unless_allowed() -> None:
+    limits = SessionLimits(
+        connect_timeout=3, login_timeout=5, command_timeout=3, deadline=12, max_output_bytes=1000
+    )
+    login = DeviceCredential(name="lab", username="u", password="p")
+    for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254", "0.0.0.0"):
+        target = DeviceTarget(
+            device_id=1, hostname="x", address=address, port=22, platform="cisco_ios"
+        )
+        with pytest.raises(DeviceError) as caught:
+            NetmikoCollector().collect(target, login, get_platform("cisco_ios"), limits)
+        assert caught.value.category is ErrorCategory.ADDRESS_REFUSED, address

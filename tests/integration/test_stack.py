@@ -1,0 +1,322 @@
+"""``manage.py up``, as its operator and its attackers meet it: real processes, real kills."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+import redis
+
+from netraven_site.stack import leftovers
+from netraven_site.stack.keys import EmbeddedKeys
+from netraven_site.stack.ports import free_port
+from netraven_site.stack.state import StackState
+from tests.support.servers import local_servers, wait_until
+
+pytestmark = pytest.mark.slow
+
+_PROJECT = Path(__file__).parents[2]
+_READY_SECONDS = 120
+_LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
+
+
+class Up:
+    """One ``manage.py up`` on a data directory."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.output_file = data_dir.with_suffix(".out")
+        self.web_port, self.flower_port = free_port(), free_port()
+        self._environment = _clean_environment() | {
+            "NETRAVEN_DATA_DIR": str(data_dir),
+            "NETRAVEN_WEB_PORT": str(self.web_port),
+            "NETRAVEN_FLOWER_PORT": str(self.flower_port),
+            "NETRAVEN_WEB_WORKERS": "1",
+            "NETRAVEN_WORKER_PROCESSES": "1",
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of manage.py to its end, with the same settings."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=_PROJECT,
+            env=self._environment,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        )
+
+    def start(self) -> Up:
+        """Start it and wait until it says that it is ready."""
+        with self.output_file.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up"],
+                cwd=_PROJECT,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(self._ready_or_over, "up is ready", _READY_SECONDS)
+        assert self.process.poll() is None, self.output()
+        return self
+
+    def output(self) -> str:
+        return self.output_file.read_text(encoding="utf-8")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    def kill_all(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        for process in self.processes():
+            process.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that lives on the data directory, ``up`` itself excepted."""
+        return [process for process in psutil.process_iter() if _belongs(process, self.data_dir)]
+
+    def child(self, *words: str) -> int | None:
+        """The process id of the child with all these arguments."""
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            if _alive(child) and set(words) <= set(child.cmdline()):
+                return child.pid
+        return None
+
+    def http_status(self, port: int, path: str, authorization: str = "") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Authorization": authorization})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def _ready_or_over(self) -> bool:
+        assert self.process is not None
+        return self.process.poll() is not None or "netraven: ready" in self.output()
+
+
+def _clean_environment() -> dict[str, str]:
+    dropped = ("NETRAVEN_", "DATABASE_URL", "REDIS_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+
+
+def _belongs(process: psutil.Process, data_dir: Path) -> bool:
+    if process.pid == os.getpid() or not _alive(process):
+        return False
+    try:
+        named = any(str(data_dir) in word for word in process.cmdline())
+        return named or process.environ().get(leftovers.MARKER) == str(data_dir)
+    except psutil.Error:
+        return False
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A stack on its first start, shared by the tests that leave it as it is."""
+    up = Up(tmp_path_factory.mktemp("running") / "data")
+    try:
+        yield up.start()
+    finally:
+        up.kill_all()
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """A stack of one test, not started."""
+    up = Up(tmp_path / "data")
+    yield up
+    up.kill_all()
+
+
+def test_the_web_answers(running: Up) -> None:
+    assert running.http_status(running.web_port, "/healthz") == http.HTTPStatus.OK
+
+
+def test_the_shown_login_works(running: Up) -> None:
+    login = _LOGIN.search(running.output())
+    assert login is not None
+    body = json.dumps({"username": login[1], "password": login[2]})
+    connection = http.client.HTTPConnection("127.0.0.1", running.web_port, timeout=10)
+    connection.request(
+        "POST", "/api/v1/token/", body=body, headers={"Content-Type": "application/json"}
+    )
+    assert connection.getresponse().status == http.HTTPStatus.OK
+    connection.close()
+
+
+def test_flower_asks_for_the_password(running: Up) -> None:
+    password = EmbeddedKeys.load_or_create(running.data_dir).flower_password
+    basic = "Basic " + b64encode(f"admin:{password}".encode()).decode()
+    assert running.http_status(running.flower_port, "/") == http.HTTPStatus.UNAUTHORIZED
+    assert running.http_status(running.flower_port, "/", basic) == http.HTTPStatus.OK
+
+
+def test_redis_refuses_who_has_no_password(running: Up) -> None:
+    state = StackState.read(running.data_dir)
+    assert state is not None
+    client = redis.Redis.from_url(state.redis_url)
+    address = client.connection_pool.connection_kwargs
+    stranger = redis.Redis(host=address["host"], port=address["port"])
+    assert client.ping()
+    with pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    client.close()
+    stranger.close()
+
+
+def test_postgres_listens_on_no_port_and_its_socket_is_private(running: Up) -> None:
+    server = running.child("-D", str(running.data_dir / "postgres"))
+    assert server is not None
+    assert psutil.Process(server).net_connections("inet") == []
+    state = StackState.read(running.data_dir)
+    assert state is not None
+    socket_dir = Path(state.database_url.partition("?host=")[2])
+    assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
+
+
+def test_files_with_secrets_are_private(running: Up) -> None:
+    for name in ("keys.json", "stack.json"):
+        assert stat.S_IMODE((running.data_dir / name).stat().st_mode) == 0o600
+    assert (running.data_dir / "conf" / "redis.conf").stat().st_mode & stat.S_IRWXO == 0
+    assert (running.data_dir / "conf").stat().st_mode & stat.S_IRWXO == 0
+
+
+def test_no_secret_is_among_the_arguments(running: Up) -> None:
+    keys = EmbeddedKeys.load_or_create(running.data_dir)
+    arguments = "\n".join(word for child in running.processes() for word in child.cmdline())
+    assert "worker" in arguments
+    for secret in (keys.redis_password, keys.flower_password, keys.secret_key):
+        assert secret not in arguments
+
+
+def test_a_second_start_is_refused(running: Up) -> None:
+    result = running.command("up")
+    assert result.returncode != 0
+    assert "already runs in" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert running.http_status(running.web_port, "/healthz") == http.HTTPStatus.OK
+
+
+@pytest.mark.parametrize("queues", ["devices", "control,git"])
+def test_a_killed_worker_comes_back(running: Up, queues: str) -> None:
+    killed = running.child("worker", "-Q", queues)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: running.child("worker", "-Q", queues) not in (None, killed), "a new worker")
+    assert "was ended by SIGKILL; it starts again in" in running.output()
+
+
+def test_a_killed_database_comes_back(running: Up) -> None:
+    state = StackState.read(running.data_dir)
+    killed = running.child("-D", str(running.data_dir / "postgres"))
+    assert state is not None
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+
+    def answers() -> bool:
+        try:
+            psycopg2.connect(state.database_url).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    wait_until(answers, "PostgreSQL answers again")
+    assert running.child("-D", str(running.data_dir / "postgres")) != killed
+
+
+def test_stopped_by_term_it_leaves_nothing_and_the_next_start_finds_its_data(up: Up) -> None:
+    up.start()
+    assert _LOGIN.search(up.output())
+    assert up.stop(signal.SIGTERM) == 0
+    assert up.processes() == []
+    assert StackState.read(up.data_dir) is None
+
+    up.start()
+    assert _LOGIN.search(up.output()) is None
+    state = StackState.read(up.data_dir)
+    assert state is not None
+    connection = psycopg2.connect(state.database_url)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT username FROM auth_user")
+        assert cursor.fetchall() == [("admin",)]
+    connection.close()
+    assert up.stop(signal.SIGINT) == 0
+
+
+def test_after_a_kill_the_children_go_and_the_next_start_works(up: Up) -> None:
+    up.start()
+    assert up.processes()
+    up.stop(signal.SIGKILL)
+    wait_until(lambda: up.processes() == [], "the children have gone", 15)
+    up.start()
+    assert up.http_status(up.web_port, "/healthz") == http.HTTPStatus.OK
+
+
+def test_given_servers_are_used_instead_of_own_ones(tmp_path: Path) -> None:
+    with local_servers(tmp_path / "servers") as servers:
+        given = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+        up = Up(tmp_path / "data", **given)
+        try:
+            up.start()
+            assert up.child("postgres") is None
+            assert not (up.data_dir / "postgres").exists()
+            assert not (up.data_dir / "redis").exists()
+            assert up.stop() == 0
+        finally:
+            up.kill_all()
+
+
+def test_a_given_server_that_is_down_is_one_line(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data", REDIS_URL="redis://:hidden@127.0.0.1:1/0")
+    result = up.command("up")
+    assert result.returncode != 0
+    assert result.stderr.startswith("CommandError: REDIS_URL: the Redis server does not answer")
+    assert len(result.stderr.splitlines()) == 1
+    assert "hidden" not in result.stderr + result.stdout
+    assert up.processes() == []
+
+
+def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
+    result = Up(tmp_path / "data", NETRAVEN_WEB_THREADS="many").command("up")
+    assert result.returncode != 0
+    assert "NETRAVEN_WEB_THREADS" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("setting", ["NETRAVEN_WEB_PORT", "NETRAVEN_FLOWER_PORT"])
+def test_a_taken_port_is_one_line_that_names_the_setting(tmp_path: Path, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        up = Up(tmp_path / "data", **{setting: str(taken.getsockname()[1])})
+        result = up.command("up")
+    assert result.returncode != 0
+    assert f"set {setting} to a free port" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert up.processes() == []

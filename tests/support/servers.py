@@ -1,0 +1,65 @@
+"""PostgreSQL and Redis for a test session, from the embedded stack's own modules."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+
+from netraven_site.stack.postgres import EmbeddedPostgres
+from netraven_site.stack.redis import EmbeddedRedis
+from netraven_site.stack.supervisor import Supervisor
+
+_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServers:
+    """Where the servers of this session are."""
+
+    database_url: str
+    redis_url: str
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_SECONDS) -> None:
+    """Wait for ``condition``; AssertionError naming ``what`` when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for this: {what}")
+        time.sleep(0.05)
+
+
+@contextmanager
+def local_servers(data_dir: Path) -> Iterator[LocalServers]:
+    """Both servers, running, with their data in ``data_dir``; stopped at the end.
+
+    The database role may create databases, as pytest-django needs it.
+    """
+    postgres = EmbeddedPostgres(data_dir, durable=False)
+    redis = EmbeddedRedis(data_dir, secrets.token_urlsafe(16), durable=False)
+    supervisor = Supervisor(log_directory=data_dir / "log", say=print)
+    try:
+        for server in (redis, postgres):
+            server.prepare()
+            supervisor.start(server.spec())
+        wait_until(postgres.answers, "PostgreSQL answers")
+        wait_until(redis.answers, "Redis answers")
+        postgres.ensure_database()
+        _allow_test_databases(postgres.superuser_url)
+        yield LocalServers(postgres.url, redis.url)
+    finally:
+        supervisor.stop()
+
+
+def _allow_test_databases(superuser_url: str) -> None:
+    connection = psycopg2.connect(superuser_url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE netraven CREATEDB")
+    connection.close()
