@@ -9,17 +9,25 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
-    from netraven_site.config import ConfigurationError, prepare_embedded_keys
-
-    if sys.argv[1:2] in (["up"], ["demo"]):
-        try:
-            prepare_embedded_keys()
-        except ConfigurationError as error:
-            raise SystemExit(f"netraven: {error}") from None
-
+    _prepare(sys.argv[1:2])
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
+
+
+def _prepare(command: list[str]) -> None:
+    """What the two commands that bring their own servers need before the settings are loaded."""
+    if command not in (["up"], ["demo"]):
+        return
+    from netraven_site.config import ConfigurationError, prepare_embedded_keys
+    from netraven_site.demo.environment import DemoRunning, prepare
+
+    try:
+        if command == ["demo"]:
+            prepare()
+        prepare_embedded_keys()
+    except (ConfigurationError, DemoRunning) as error:
+        raise SystemExit(f"netraven: {error}") from None
 
 
 if __name__ == "__main__":

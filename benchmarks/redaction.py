@@ -1,6 +1,6 @@
 """How fast a configuration is redacted on one core, and what hostile lines cost.
 
-    python -m benchmarks.redaction [--lines 1500] [--rounds 20]
+python -m benchmarks.redaction [--lines 1500] [--rounds 20]
 """
 
 from __future__ import annotations
@@ -30,17 +30,28 @@ router bgp 65001
  neighbor 192.0.2.9 remote-as 65002
  neighbor 192.0.2.9 password 7 060506324F41
 """
-_INTERFACE = """\
-interface TenGigabitEthernet1/0/{n}
- description access port {n}, building 4, key customer floor
+_ACCESS_PORT = """\
+interface GigabitEthernet1/0/{n}
+ description access port {n}, building 4
  switchport access vlan {n}
  switchport mode access
- ip address 10.{a}.{b}.1 255.255.255.0
+ switchport voice vlan 20
  ip access-group EDGE-IN in
+ authentication periodic
  spanning-tree portfast
+ storm-control broadcast level 1.00
+!
+"""
+_UPLINK = """\
+interface TenGigabitEthernet1/1/{n}
+ description uplink {n} of the key customer
+ no switchport
+ ip address 10.{a}.{b}.1 255.255.255.252
+ ip ospf network point-to-point
  ip ospf authentication message-digest
  ip ospf message-digest-key 1 md5 7 0307530A080E
- storm-control broadcast level 1.00
+ mtu 9198
+ load-interval 30
 !
 """
 
@@ -52,8 +63,9 @@ def configuration(lines: int) -> str:
     number = 0
     while count < lines:
         number += 1
-        parts.append(_INTERFACE.format(n=number, a=number // 250, b=number % 250))
-        count += _INTERFACE.count("\n")
+        block = _UPLINK if number % 8 == 0 else _ACCESS_PORT
+        parts.append(block.format(n=number, a=number // 250, b=number % 250))
+        count += block.count("\n")
     return "".join(parts) + "end\n"
 
 
@@ -72,6 +84,9 @@ def hostile_lines(size: int) -> dict[str, str]:
         "xml": "<password><key>",
         "snmp": "snmp-server host version 2c community auth md5 priv aes ",
         "descriptions": "description comment remark ",
+        "one word of keywords": "passwordx" * 20,
+        "assignments": "password=",
+        "names": "password-",
         "key block": "-----BEGIN RSA PRIVATE KEY-----",
         "wireless controller": "config encrypt secret key ",
     }
@@ -98,8 +113,10 @@ def main() -> None:
         best = min(seconds(redactor, platform, text) for _ in range(options.rounds))
         rate = size / best / 1e6
         verdict = "reached" if rate >= AIM_MEGABYTES_PER_SECOND else "missed"
-        print(f"{name}: {options.lines} lines, {size / 1e3:.0f} kB in {best * 1e3:.2f} ms, "
-              f"{rate:.1f} MB/s (aim {AIM_MEGABYTES_PER_SECOND:.0f}: {verdict})")
+        print(
+            f"{name}: {options.lines} lines, {size / 1e3:.0f} kB in {best * 1e3:.2f} ms, "
+            f"{rate:.1f} MB/s (aim {AIM_MEGABYTES_PER_SECOND:.0f}: {verdict})"
+        )
     for name, line in hostile_lines(1_000_000).items():
         taken = seconds(redactor, None, line)
         verdict = "ok" if taken < AIM_HOSTILE_SECONDS else "TOO SLOW"

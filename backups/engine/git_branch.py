@@ -102,7 +102,7 @@ class Branch:
             self._remove_own_lock()
 
     def move_to(self, commit: str) -> None:
-        """Make ``commit`` the newest one, on disk before this returns. Only inside :meth:`locked`."""
+        """Make ``commit`` the newest one, synced to disk. Only inside :meth:`locked`."""
         with self._staged.open("w") as staged:
             staged.write(f"{commit}\n")
             staged.flush()

@@ -22,8 +22,8 @@ def store_failure(message: str) -> DeviceError:
 def damaged(detail: str) -> DeviceError:
     """Return the error for a repository whose content cannot be trusted."""
     return store_failure(
-        f"The Git store is damaged: {detail}. Run 'python manage.py verify_store'; "
-        "no revision is lost, each one is also in the archive."
+        f"The Git store is damaged: {detail}. Run 'python manage.py verify_store' to see what is "
+        "affected, then bring back the repository from its last good copy."
     )
 
 

@@ -79,7 +79,8 @@ class SavedRevision:
     commit: str
     blob: str
     path: str
-    #: False when the repository already held this very content; ``commit`` is then its commit.
+    #: False when the repository already held this very content; ``commit`` is then the newest
+    #: commit, in which the path has it, and may be another device's change.
     changed: bool
     size_bytes: int
     lines_added: int

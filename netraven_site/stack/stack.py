@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
+from django.db import DatabaseError
+
 from netraven_site.celery import app as celery_app
 from netraven_site.config import Config
 from netraven_site.stack import external, leftovers, ports, processes, site_setup
@@ -72,24 +74,12 @@ class Stack:
 
         Raises StackError with one line that says why, KeyboardInterrupt on a signal.
         """
-        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock.acquire()
-        self._started = True
-        self._take_signals()
-        leftovers.end(leftovers.marked(self._data_dir))
-        self._require_ports()
-        keys = EmbeddedKeys.load_or_create(self._data_dir)
-        state = StackState(
-            pid=os.getpid(),
-            redis_url=self._start_broker(keys),
-            database_url=self._start_database(),
-            web_url=self.web_url,
-            flower_url=self.flower_url,
-        )
-        state.write(self._data_dir)
-        site_setup.use_stack(state)
-        self._start_site(keys)
-        return state
+        try:
+            return self._start()
+        except OSError as error:
+            raise StackError(f"{self._data_dir} cannot be used: {error}") from None
+        except DatabaseError as error:
+            raise StackError(f"the database cannot be set up: {_one_line(error)}") from None
 
     def wait_ready(self, timeout: float = 120.0) -> None:
         """Wait until the web pages, every worker and Flower answer.
@@ -123,6 +113,26 @@ class Stack:
         self._say("stopped")
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
+
+    def _start(self) -> StackState:
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock.acquire()
+        self._started = True
+        self._take_signals()
+        leftovers.end(leftovers.marked(self._data_dir))
+        self._require_ports()
+        keys = EmbeddedKeys.load_or_create(self._data_dir)
+        state = StackState(
+            pid=os.getpid(),
+            redis_url=self._start_broker(keys),
+            database_url=self._start_database(),
+            web_url=self.web_url,
+            flower_url=self.flower_url,
+        )
+        state.write(self._data_dir)
+        site_setup.use_stack(state)
+        self._start_site(keys)
+        return state
 
     def _require_ports(self) -> None:
         config = self._config
@@ -206,3 +216,7 @@ class Stack:
     def _handle_signals(self, handler: Callable[[int, FrameType | None], Any]) -> None:
         for number in self._old_handlers:
             signal.signal(number, handler)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

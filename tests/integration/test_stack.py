@@ -14,6 +14,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import psycopg2
@@ -64,16 +65,20 @@ class Up:
     def start(self) -> Up:
         """Start it and wait until it says that it is ready."""
         with self.output_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
-                cwd=_PROJECT,
-                env=self._environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.process = self.popen(stdout=output)
         wait_until(self._ready_or_over, "up is ready", _READY_SECONDS)
         assert self.process.poll() is None, self.output()
         return self
+
+    def popen(self, *, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        """Start it without waiting."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "up"],
+            cwd=_PROJECT,
+            env=self._environment,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+        )
 
     def output(self) -> str:
         return self.output_file.read_text(encoding="utf-8")
@@ -102,6 +107,12 @@ class Up:
             if _alive(child) and set(words) <= set(child.cmdline()):
                 return child.pid
         return None
+
+    def answers(self, path: str) -> bool:
+        try:
+            return self.http_status(self.web_port, path) == http.HTTPStatus.OK
+        except OSError:
+            return False
 
     def http_status(self, port: int, path: str, authorization: str = "") -> int:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -280,6 +291,15 @@ def test_after_a_kill_the_children_go_and_the_next_start_works(up: Up) -> None:
     assert up.http_status(up.web_port, "/healthz") == http.HTTPStatus.OK
 
 
+def test_a_closed_terminal_does_not_stop_it(up: Up) -> None:
+    with up.popen(stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        wait_until(lambda: up.answers("/healthz"), "the web answers", _READY_SECONDS)
+        process.terminate()
+
+
 def test_given_servers_are_used_instead_of_own_ones(tmp_path: Path) -> None:
     with local_servers(tmp_path / "servers") as servers:
         given = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
@@ -302,6 +322,19 @@ def test_a_given_server_that_is_down_is_one_line(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
     assert "hidden" not in result.stderr + result.stdout
     assert up.processes() == []
+
+
+def test_a_database_without_rights_is_one_line(tmp_path: Path) -> None:
+    with local_servers(tmp_path / "servers") as servers:
+        connection = psycopg2.connect(servers.database_url)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("ALTER DATABASE netraven SET default_transaction_read_only = on")
+        connection.close()
+        up = Up(tmp_path / "data", DATABASE_URL=servers.database_url, REDIS_URL=servers.redis_url)
+        result = up.command("up")
+    assert result.returncode != 0
+    assert result.stderr.startswith("CommandError: the database cannot be set up: ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:

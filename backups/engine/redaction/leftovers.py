@@ -9,7 +9,7 @@ from backups.engine.redaction.tokens import TOKEN
 from backups.engine.redaction.values import ValueReader
 
 _SEPARATOR = re.compile(r"""["']?[ \t]*[=:]+[ \t]*|[ \t]+""")
-_NAME_REST = re.compile(r"[\w.-]*")
+_NAME_REST = re.compile(r"[\w.-]{0,64}")
 _NAME_CHARACTER = re.compile(r"[\w.-]")
 # Addresses, dates, times, versions, paths and sizes are no secrets, though they mix signs.
 _PLAIN = re.compile(

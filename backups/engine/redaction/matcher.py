@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backups.engine.redaction import prose
 from backups.engine.redaction.findings import LineFindings, Secret, covers, echoes
@@ -26,7 +26,7 @@ _BLANKS = re.compile(r"[ \t]+")
 _IN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 _NAME_LENGTH = 48
 #: A line with more words of the rules than this is no configuration; all of it is taken out.
-MOST_WORDS = 20_000
+MOST_WORDS = 10_000
 _BANNER_WORDS = frozenset({"banner", "header"})
 _CONTINUED = "\\"
 
@@ -48,9 +48,7 @@ class Matcher:
         self, rules: Sequence[RedactionRule], vocabulary: Vocabulary, keywords: Sequence[str]
     ) -> None:
         self.reader = ValueReader(vocabulary)
-        self._prose = re.compile(
-            "|".join(f"(?:{opening})" for opening in vocabulary.prose), re.IGNORECASE
-        )
+        self._prose = re.compile("|".join(f"(?:{opening})" for opening in vocabulary.prose))
         self._echoing = {rule.name: rule.echo for rule in rules if rule.echo is not None}
         self._words = _words(rules, [keyword.lower() for keyword in keywords])
         self._scan = WordScan({*self._words, *_BANNER_WORDS})
@@ -194,6 +192,15 @@ class _LineState:
     found: LineFindings
     #: Rule whose value stands on the next line.
     continued: RedactionRule | None = None
+    #: What is known about the head of the line, by pattern.
+    held: dict[int, bool] = field(default_factory=dict)
+
+    def head_holds(self, pattern: re.Pattern[str]) -> bool:
+        """Whether ``pattern`` is found in the first characters of the line."""
+        key = id(pattern)
+        if key not in self.held:
+            self.held[key] = pattern.search(self.line[:LINE_HEAD]) is not None
+        return self.held[key]
 
 
 def _value_position(rule: RedactionRule, state: _LineState, start: int, end: int) -> int | None:
@@ -208,14 +215,12 @@ def _value_position(rule: RedactionRule, state: _LineState, start: int, end: int
     match = (rule.then or _BLANKS).match(line, end)
     if match is None:
         return None
-    if rule.line is not None and not rule.line.search(line[:LINE_HEAD]):
+    if rule.line is not None and not state.head_holds(rule.line):
         return None
-    if rule.within is not None or rule.outside is not None:
-        headers = state.sections.headers(state.number)
-        if rule.within is not None and not rule.within.search(headers):
-            return None
-        if rule.outside is not None and rule.outside.search(headers):
-            return None
+    if rule.within is not None and not state.sections.hold(state.number, rule.within):
+        return None
+    if rule.outside is not None and state.sections.hold(state.number, rule.outside):
+        return None
     return match.end()
 
 

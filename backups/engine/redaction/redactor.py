@@ -109,10 +109,13 @@ class Redactor:
         for block in blocks:
             material = "\n".join(lines[number][start:end] for number, start, end in block.pieces)
             token = CONSTANT_TOKEN if block.encrypted else self._tokens.keyed(material)
-            for number, start, end in reversed(block.pieces):
-                if not TOKEN.fullmatch(lines[number][start:end]):
-                    lines[number] = lines[number][:start] + token + lines[number][end:]
-                    replaced[KEY_BLOCK_RULE] += 1
+            by_line: dict[int, list[tuple[int, int]]] = {}
+            for number, start, end in block.pieces:
+                if not TOKEN.fullmatch(lines[number], start, end):
+                    by_line.setdefault(number, []).append((start, end))
+            for number, spans in by_line.items():
+                lines[number] = _with(token, lines[number], spans)
+                replaced[KEY_BLOCK_RULE] += 1
 
     def _without(self, text: str, secrets: Sequence[str]) -> str:
         """``text`` with the given values replaced, the longest first."""
@@ -126,13 +129,24 @@ class Redactor:
 
 def _forms(value: str) -> set[str]:
     """How a value may be written in a message."""
-    return {value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")}
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return {value, escaped, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")}
 
 
 def _standing(form: str) -> str:
     """Pattern of ``form``; a very short one counts only where it stands alone."""
     pattern = re.escape(form)
     return pattern if len(form) >= 4 else rf"(?<!\w){pattern}(?!\w)"
+
+
+def _with(token: str, line: str, spans: Sequence[tuple[int, int]]) -> str:
+    """``line`` with ``token`` in place of each of the sorted ``spans``."""
+    pieces: list[str] = []
+    position = 0
+    for start, end in spans:
+        pieces += [line[position:start], token]
+        position = end
+    return "".join([*pieces, line[position:]])
 
 
 def _blanked(line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 #: Headers further out than this are not looked at, nor more of one than its first characters,
@@ -21,6 +22,17 @@ class Sections:
         self._lines = lines
         self._parents: list[int] | None = None
         self._headers: dict[int, str] = {-1: ""}
+        self._held: dict[tuple[int, int], bool] = {}
+
+    def hold(self, number: int, pattern: re.Pattern[str]) -> bool:
+        """Whether ``pattern`` is found in the headers of the sections around line ``number``."""
+        if self._parents is None:
+            self._parents = _parents(self._lines)
+        parent = self._parents[number]
+        key = (parent, id(pattern))
+        if key not in self._held:
+            self._held[key] = pattern.search(self.headers(number)) is not None
+        return self._held[key]
 
     def headers(self, number: int) -> str:
         """The lines that open the sections around line ``number``, innermost first."""

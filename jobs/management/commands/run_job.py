@@ -56,7 +56,7 @@ class Command(StackCommand):
             self.stdout.write(json.dumps(summary))
             return
         if run.status in FINAL_RUN_STATUSES:
-            Console(file=sys.stdout).print(_table(summary))
+            Console(file=sys.stdout, width=_table_width()).print(_table(summary))
         duration = summary["duration_seconds"]
         took = "" if duration is None else f" after {duration:.1f} s"
         reason = f": {run.status_reason}" if run.status_reason else ""
@@ -64,9 +64,9 @@ class Command(StackCommand):
 
 
 def _wait(run: JobRun, *, timeout: float | None, quiet: bool) -> JobRun:
-    """Follow ``run`` with a progress bar on a terminal, until its end or the time is up."""
+    """Follow ``run`` with a progress bar, until its end or the time is up."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    hidden = quiet or not sys.stderr.isatty()
+    hidden = quiet
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=hidden) as progress:
@@ -79,6 +79,11 @@ def _wait(run: JobRun, *, timeout: float | None, quiet: bool) -> JobRun:
             if late or run.status in FINAL_RUN_STATUSES:
                 return run
             time.sleep(_POLL_SECONDS)
+
+
+def _table_width() -> int | None:
+    """Room for the reasons where no terminal says how wide it is."""
+    return None if sys.stdout.isatty() else 140
 
 
 def _table(summary: dict[str, Any]) -> Table:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from netraven_site.stack.errors import StackError
+from netraven_site.stack.output import tolerant
 from netraven_site.stack.processes import FLOWER_USER
 from netraven_site.stack.site_setup import ADMIN_USER
 from netraven_site.stack.stack import Stack
@@ -56,9 +57,11 @@ class Command(BaseCommand):
         self._say("press Ctrl-C to stop")
 
     def _say(self, line: str) -> None:
-        self.stdout.write(f"netraven: {line}")
-        self.stdout.flush()
+        self._show(f"netraven: {line}")
 
     def _show(self, line: str) -> None:
+        tolerant(self._print)(line)
+
+    def _print(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()

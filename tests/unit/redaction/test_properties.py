@@ -1,0 +1,76 @@
+"""What holds for every text, and what hostile texts may cost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backups.engine.redaction import Redactor
+from benchmarks.redaction import hostile_lines
+from inventory.platforms import get_platform
+
+REDACTOR = Redactor(b"a-key-for-the-tests-of-redaction")
+PLATFORMS = ["", "cisco_ios", "juniper_junos", "vyos"]
+
+WORDS = st.sampled_from(
+    "password secret key community snmp-server host 7 0 encrypted \" ' ; { } = : < > <password> "
+    "description banner ^C line vty user auth priv sha aes-128 $1$ab$cdefgh %^%# ENC -----BEGIN "
+    "PRIVATE KEY----- -----END \\ ://a: @b no set <redacted:01234567> [REDACTED LINE] \t \r x9 é".split()
+)
+LINES = st.lists(WORDS, max_size=8).map(" ".join)
+TEXTS = st.lists(st.one_of(LINES, st.text(max_size=20)), max_size=12).map("\n".join)
+SECRETS = st.text(
+    "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789!@#%+_", min_size=8, max_size=24
+).filter(lambda s: any(c.isdigit() for c in s) and s[0].isalpha())
+FORMS = [
+    ("cisco_ios", "enable password {}"),
+    ("cisco_ios", "username u privilege 15 password 0 {}"),
+    ("cisco_ios", "snmp-server community {} RO"),
+    ("cisco_ios", "tacacs-server key {}"),
+    ("cisco_ios", " ip ospf message-digest-key 1 md5 {}"),
+    ("cisco_nxos", "snmp-server user u g auth md5 {} priv aes-128 {} localizedkey"),
+    ("arista_eos", "   neighbor 192.0.2.1 password 7 {}"),
+    ("juniper_junos", 'set system radius-server 192.0.2.1 secret "{}"'),
+    ("juniper_junos", '            secret "{}"; ## SECRET-DATA'),
+    ("vyos", "set interfaces pppoe pppoe0 authentication password '{}'"),
+    ("linux", "wpa_passphrase={}"),
+]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS)
+def test_lines_stay_and_a_second_pass_changes_nothing(platform: str, text: str) -> None:
+    definition = get_platform(platform) if platform else None
+    once = REDACTOR.redact(definition, text).text
+    assert once.count("\n") == text.count("\n")
+    assert once.count("\r") == text.count("\r")
+    assert REDACTOR.redact(definition, once).text == once
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text("bdfgjlmnoquxz 0123456789\t\r\n/#!", max_size=300))
+def test_text_without_trigger_words_is_not_touched(text: str) -> None:
+    result = REDACTOR.redact(None, text)
+    assert result.text == text
+    assert not result.replaced
+
+
+@pytest.mark.parametrize(("platform", "form"), FORMS)
+@settings(max_examples=60, deadline=None)
+@given(secret=SECRETS)
+def test_generated_secrets_never_survive(platform: str, form: str, secret: str) -> None:
+    text = form.replace("{}", secret)
+    for definition in (get_platform(platform), None):
+        assert secret not in REDACTOR.redact(definition, text).text
+
+
+@pytest.mark.parametrize("name", hostile_lines(10))
+def test_hostile_lines_take_time_in_proportion(name: str) -> None:
+    REDACTOR.redact(None, "warm up")
+    began = time.process_time()
+    REDACTOR.redact(None, hostile_lines(1_000_000)[name])
+    assert time.process_time() - began < 5, "an aim of one second, with room for a busy machine"
