@@ -89,14 +89,11 @@ def backup_collect(*, request: BackupRequest) -> BackupOutcome:
     )
 
 
-@transaction.atomic
-def backup_store(
-    *, device: Device, outcome: BackupOutcome, label: RunLabel
-) -> tuple[Snapshot | None, bool]:
+@transaction.atomic(savepoint=False)
+def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> Snapshot | None:
     """Write the encrypted raw copy and, for a trusted outcome, the snapshot that goes to Git.
 
-    Gives the snapshot in which the content stands and whether it is new; None for a suspect
-    outcome. Equal content makes no snapshot; it makes an archive row only when something that
+    Gives the snapshot in which the content stands, None for a suspect outcome. Equal content makes no snapshot; it makes an archive row only when something that
     redaction hides has changed. The row of the device is locked, so that two runs cannot both
     store a first revision.
     """
@@ -104,13 +101,13 @@ def backup_store(
     _remember_host_key(device, outcome.host_key)
     if outcome.config is None:
         _archive(device, outcome, label, snapshot=None)
-        return None, False
+        return None
     newest = snapshot_newest(device=device)
     content_sha256 = hashlib.sha256(outcome.config.text.encode()).hexdigest()
     if newest is not None and newest.content_sha256 == content_sha256:
         if not newest.archives.filter(raw_digest=outcome.raw_digest).exists():
             _archive(device, outcome, label, snapshot=newest)
-        return newest, False
+        return newest
     text = outcome.config.text
     snapshot = Snapshot.objects.create(
         device=device,
@@ -124,10 +121,10 @@ def backup_store(
         collected_at=timezone.now(),
     )
     _archive(device, outcome, label, snapshot=snapshot)
-    return snapshot, True
+    return snapshot
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def snapshots_commit(*, device_id: int) -> None:
     """Bring the pending snapshots of one device into Git, oldest first.
 
@@ -212,4 +209,3 @@ def _commit(device: Device, snapshot: Snapshot) -> None:
     snapshot.lines_removed = revision.lines_removed
     snapshot.pending_text = ""
     snapshot.save()
-

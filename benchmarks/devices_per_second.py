@@ -26,7 +26,7 @@ from netraven_site.demo.simulator import DeviceSpec, SimulatorProcess
 
 _LINES = 1500
 _THREADS = 50
-_PACKAGES = ("netmiko", "paramiko", "celery", "Django", "psycopg2-binary")
+_PACKAGES = ("netmiko", "paramiko", "celery", "Django", "psycopg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,7 @@ _KEEP = "Leave empty to keep what is stored."
 def _password_field(label: str) -> forms.CharField:
     # Never rendered back: the value of a submitted form that failed is not shown again either.
     widget = UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"})
-    return forms.CharField(
-        label=label, required=False, strip=False, widget=widget, help_text=_KEEP
-    )
+    return forms.CharField(label=label, required=False, strip=False, widget=widget, help_text=_KEEP)
 
 
 class _SecretTextarea(UnfoldAdminTextareaWidget):

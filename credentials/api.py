@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers, viewsets
 
-from credentials.models import Tag
-from credentials.services import tags_ensure
+from credentials.models import MAX_TAG_LENGTH, Tag, validate_name
 
 
 class TagSerializer(serializers.ModelSerializer[Tag]):
@@ -17,15 +18,12 @@ class TagSerializer(serializers.ModelSerializer[Tag]):
 
 
 class TagNamesField(serializers.ListField):
-    """Tags by name; missing ones are created."""
+    """Tags by name, in and out. Who saves the object makes those that are missing."""
 
-    child = serializers.CharField(max_length=64)
+    child = serializers.CharField(max_length=MAX_TAG_LENGTH, validators=[validate_name])
 
-    def to_representation(self, data: object) -> list[str]:
-        return sorted(tag.name for tag in data.all())  # type: ignore[attr-defined]  # a manager
-
-    def to_internal_value(self, data: object) -> list[Tag]:
-        return tags_ensure(names=super().to_internal_value(data))
+    def to_representation(self, data: Any) -> list[str]:
+        return sorted(tag.name for tag in data.all())
 
 
 class TagViewSet(viewsets.ModelViewSet[Tag]):

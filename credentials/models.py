@@ -20,10 +20,13 @@ validate_name = RegexValidator(
 )
 
 
+MAX_TAG_LENGTH = 64
+
+
 class Tag(models.Model):
     """A label on devices, jobs and credentials. Upper and lower case are the same name."""
 
-    name = models.CharField(max_length=64, validators=[validate_name])
+    name = models.CharField(max_length=MAX_TAG_LENGTH, validators=[validate_name])
     description = models.CharField(max_length=200, blank=True)
 
     class Meta:

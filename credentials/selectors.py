@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db.models import Value
 from django.db.models.functions import Lower
 
 from credentials.models import Credential, Tag
 
 
-def tags_by_name(*, names: Iterable[str]) -> dict[str, Tag]:
-    """The existing tags among ``names`` by their lower-case name."""
-    wanted = {name.strip().lower() for name in names}
-    return {tag.name.lower(): tag for tag in Tag.objects.annotate(lower=Lower("name")).filter(lower__in=wanted)}
+def tag_get(*, name: str) -> Tag:
+    """The tag with this name in upper or lower case. Raises Tag.DoesNotExist.
+
+    The database lowers both sides, as its unique constraint does: Python lowers letters such as
+    the Turkish dotted I or the final sigma in another way.
+    """
+    return Tag.objects.alias(lower=Lower("name")).get(lower=Lower(Value(name)))
 
 
 def credentials_for_tags(*, tag_ids: Iterable[int]) -> list[Credential]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from credentials.cipher import Cipher, CipherError, parse_keys
-from credentials.models import Credential, Tag, validate_name
+from credentials.models import MAX_TAG_LENGTH, Credential, Tag, validate_name
 from credentials.secret import DeviceCredential
-from credentials.selectors import tags_by_name
+from credentials.selectors import tag_get
 
 #: Secret fields of a credential and their columns.
 SECRET_FIELDS: Final = {
@@ -32,7 +32,10 @@ class CredentialError(Exception):
 @functools.cache
 def installation_cipher() -> Cipher:
     """The cipher under the keys of this installation. Raises CipherError for unusable keys."""
-    return Cipher(parse_keys(settings.NETRAVEN.encryption_keys.get_secret_value()))
+    keys = settings.NETRAVEN.encryption_keys
+    if keys is None:
+        raise CipherError("there is no encryption key; set NETRAVEN_ENCRYPTION_KEYS")
+    return Cipher(parse_keys(keys.get_secret_value()))
 
 
 @transaction.atomic
@@ -41,17 +44,8 @@ def tags_ensure(*, names: Iterable[str]) -> list[Tag]:
 
     Raises ValidationError for a name that cannot be a tag.
     """
-    wanted = list(dict.fromkeys(name.strip() for name in names if name.strip()))
-    for name in wanted:
-        validate_name(name)
-        if len(name) > Tag._meta.get_field("name").max_length:
-            raise ValidationError(f"The tag name '{name[:40]}…' is too long.")
-    known = tags_by_name(names=wanted)
-    missing = {name.lower(): Tag(name=name) for name in wanted if name.lower() not in known}
-    Tag.objects.bulk_create(missing.values(), ignore_conflicts=True)
-    if missing:
-        known = tags_by_name(names=wanted)
-    return list(dict.fromkeys(known[name.lower()] for name in wanted))
+    wanted = dict.fromkeys(name.strip() for name in names if name.strip())
+    return list(dict.fromkeys(_tag(name) for name in wanted))
 
 
 @transaction.atomic
@@ -117,14 +111,26 @@ def credential_open(*, credential: Credential) -> DeviceCredential:
     )
 
 
-def _opened(credential: Credential, field: str) -> Any:
+def _tag(name: str) -> Tag:
+    validate_name(name)
+    if len(name) > MAX_TAG_LENGTH:
+        raise ValidationError(f"The tag name '{name[:40]}…' is too long.")
+    try:
+        return tag_get(name=name)
+    except Tag.DoesNotExist:
+        # Somebody else may create it at this very moment.
+        Tag.objects.bulk_create([Tag(name=name)], ignore_conflicts=True)
+        return tag_get(name=name)
+
+
+def _opened(credential: Credential, field: str) -> str | None:
     sealed = getattr(credential, SECRET_FIELDS[field])
     if sealed is None:
         return None
     try:
-        return installation_cipher().open(
-            bytes(sealed), context=_context(credential, field)
-        ).decode()
+        return (
+            installation_cipher().open(bytes(sealed), context=_context(credential, field)).decode()
+        )
     except CipherError as error:
         raise CredentialError(f"credential '{credential.name}': {error}") from error
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from rest_framework import serializers, viewsets
 
 from credentials.api import TagNamesField
 from credentials.models import Credential
+from credentials.services import tags_ensure
 from inventory.models import Device, Zone
 from inventory.services import device_save
 
@@ -42,11 +44,12 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
         read_only_fields = ["created_at", "updated_at"]
 
     def create(self, validated_data: dict[str, Any]) -> Device:
-        tags = validated_data.pop("tags", [])
-        return device_save(device=Device(**validated_data), tags=tags)
+        return self.update(Device(), validated_data)
 
+    @transaction.atomic
     def update(self, instance: Device, validated_data: dict[str, Any]) -> Device:
-        tags = validated_data.pop("tags", None)
+        names = validated_data.pop("tags", None)
+        tags = None if names is None else tags_ensure(names=names)
         for field, value in validated_data.items():
             setattr(instance, field, value)
         return device_save(device=instance, tags=tags)

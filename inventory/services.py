@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from credentials.models import Tag
 from credentials.services import tags_ensure
@@ -51,25 +51,53 @@ def devices_import_csv(*, file: TextIO, dry_run: bool = False) -> ImportResult:
     exist is created. All or nothing: raises ImportFailed that names every bad line, and nothing
     was changed then. ``dry_run`` checks and changes nothing.
     """
-    rows = _read_rows(file)
-    with transaction.atomic():
-        result = _import_rows(rows)
-        if dry_run:
-            transaction.set_rollback(True)
+    try:
+        with transaction.atomic():
+            result = _import(*_read_rows(file))
+            if dry_run:
+                transaction.set_rollback(True)
+    except IntegrityError:
+        raise ImportFailed(
+            ["a hostname is taken, since just now or in other upper and lower case; try again"]
+        ) from None
     return result
 
 
-def _read_rows(file: TextIO) -> list[tuple[int, dict[str, str]]]:
+#: Number of the line and its values by column.
+_Row = tuple[int, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A device as its line wants it, not saved yet; None leaves its tags as they are."""
+
+    device: Device
+    tags: list[Tag] | None
+
+
+def _read_rows(file: TextIO) -> tuple[list[_Row], list[str]]:
+    """The rows that can be read, and one line for each that cannot."""
     reader = csv.DictReader(file, strict=True)
+    rows: list[_Row] = []
+    problems: list[str] = []
     try:
         names = [name.strip().lower() for name in reader.fieldnames or []]
         _check_columns(names)
         reader.fieldnames = names
-        return [(reader.line_num, _clean_row(row, reader.line_num)) for row in reader]
+        for row in reader:
+            problem = _row_problem(row)
+            if problem:
+                problems.append(f"line {reader.line_num}: {problem}")
+                continue
+            values = {name: value.strip() for name, value in row.items()}
+            rows.append((reader.line_num, values))
     except csv.Error as error:
-        raise ImportFailed([f"line {reader.line_num}: not valid CSV: {error}"]) from None
+        problems.append(f"line {reader.line_num}: not valid CSV: {error}")
     except UnicodeDecodeError:
         raise ImportFailed(["the file is not UTF-8 text; save it as UTF-8 and try again"]) from None
+    if not rows and not problems:
+        problems.append("the file has no devices")
+    return rows, problems
 
 
 def _check_columns(names: list[str]) -> None:
@@ -77,33 +105,46 @@ def _check_columns(names: list[str]) -> None:
         f"line 1: the column '{name}' is missing" for name in _REQUIRED_COLUMNS if name not in names
     ]
     problems += [
-        f"line 1: there is no column '{name}'; the columns are {', '.join(CSV_COLUMNS)}"
+        f"line 1: there is no column {name[:40]!r}; the columns are {', '.join(CSV_COLUMNS)}"
         for name in names
         if name not in CSV_COLUMNS
     ]
     problems += [
-        f"line 1: the column '{name}' stands twice"
-        for name in sorted(set(names))
-        if names.count(name) > 1
+        f"line 1: the column '{name}' stands twice" for name in CSV_COLUMNS if names.count(name) > 1
     ]
     if problems:
         raise ImportFailed(problems)
 
 
-def _clean_row(row: Mapping[str | Any, str | Any], line: int) -> dict[str, str]:
+def _row_problem(row: Mapping[str | Any, str | Any]) -> str | None:
     if None in row:
-        raise ImportFailed([f"line {line}: there are more values than columns"])
+        return "there are more values than columns"
     if any(value is None for value in row.values()):
-        raise ImportFailed([f"line {line}: there are fewer values than columns"])
-    return {name: value.strip() for name, value in row.items()}
+        return "there are fewer values than columns"
+    if any("\x00" in value for value in row.values()):
+        return "there is a NUL character in it"
+    return None
 
 
-def _import_rows(rows: list[tuple[int, dict[str, str]]]) -> ImportResult:
-    problems: list[str] = []
+def _import(rows: list[_Row], problems: list[str]) -> ImportResult:
+    planned = _plan(rows, problems)
+    if problems:
+        raise ImportFailed(problems)
+    created = sum(entry.device.pk is None for entry in planned)
+    for entry in planned:
+        entry.device.save()
+        if entry.tags is not None:
+            entry.device.tags.set(entry.tags)
+    return ImportResult(created=created, updated=len(planned) - created)
+
+
+def _plan(rows: list[_Row], problems: list[str]) -> list[_Planned]:
+    """The devices of ``rows``; adds a line to ``problems`` for each row that makes none."""
+    planned: list[_Planned] = []
     seen: dict[str, int] = {}
-    created = 0
     existing = {device.hostname.lower(): device for device in Device.objects.all()}
     zones = {zone.name: zone for zone in Zone.objects.all()}
+    tags: dict[str, list[Tag]] = {}
     for line, row in rows:
         name = row["hostname"].lower()
         if name in seen:
@@ -112,20 +153,16 @@ def _import_rows(rows: list[tuple[int, dict[str, str]]]) -> ImportResult:
             )
             continue
         seen[name] = line
-        created += name not in existing
         try:
-            with transaction.atomic():
-                _import_row(row, existing.get(name) or Device(), zones)
+            planned.append(_plan_row(row, existing.get(name) or Device(), zones, tags))
         except ValidationError as error:
             problems += [f"line {line}: {reason}" for reason in _reasons(error)]
-    if not rows:
-        problems.append("the file has no devices")
-    if problems:
-        raise ImportFailed(problems)
-    return ImportResult(created=created, updated=len(rows) - created)
+    return planned
 
 
-def _import_row(row: dict[str, str], device: Device, zones: dict[str, Zone]) -> None:
+def _plan_row(
+    row: dict[str, str], device: Device, zones: dict[str, Zone], tags: dict[str, list[Tag]]
+) -> _Planned:
     device.hostname = device.hostname or row["hostname"]
     device.ip_address = row["ip_address"]
     device.platform = row["platform"]
@@ -135,13 +172,28 @@ def _import_row(row: dict[str, str], device: Device, zones: dict[str, Zone]) -> 
         device.description = row["description"]
     if "zone" in row:
         device.zone = _zone(row["zone"], zones)
-    tags = tags_ensure(names=row["tags"].split(";")) if "tags" in row else None
-    device_save(device=device, tags=tags)
+    # The constraints would cost five queries for each device; ``seen`` has looked for twins.
+    device.full_clean(exclude=["zone", "credential"], validate_constraints=False)
+    names = row.get("tags")
+    if names is None:
+        return _Planned(device, None)
+    if names not in tags:
+        tags[names] = _tags(names)
+    return _Planned(device, tags[names])
+
+
+def _tags(names: str) -> list[Tag]:
+    try:
+        return tags_ensure(names=names.split(";"))
+    except ValidationError as error:
+        raise ValidationError({"tags": error.messages}) from error
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 5:
-        raise ValidationError({"port": f"'{text[:20]}' is no port; it is a number from 1 to 65535."})
+        raise ValidationError(
+            {"port": f"'{text[:20]}' is no port; it is a number from 1 to 65535."}
+        )
     return int(text)
 
 

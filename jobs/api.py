@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -12,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api import TagNamesField
+from credentials.services import tags_ensure
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
 from jobs.models import DeviceResult, Job, JobRun
@@ -42,11 +44,12 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         read_only_fields = ["created_at", "updated_at"]
 
     def create(self, validated_data: dict[str, Any]) -> Job:
-        tags = validated_data.pop("tags", [])
-        return job_save_scheduled(job=Job(**validated_data), tags=tags)
+        return self.update(Job(), validated_data)
 
+    @transaction.atomic
     def update(self, instance: Job, validated_data: dict[str, Any]) -> Job:
-        tags = validated_data.pop("tags", None)
+        names = validated_data.pop("tags", None)
+        tags = None if names is None else tags_ensure(names=names)
         for field, value in validated_data.items():
             setattr(instance, field, value)
         return job_save_scheduled(job=instance, tags=tags)
@@ -127,9 +130,7 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
         if not request.user.has_perm("jobs.run_job"):
             raise exceptions.PermissionDenied("You may not run jobs; ask for the operator role.")
         try:
-            run = request_run(
-                job=self.get_object(), trigger=Trigger.API, requested_by=request.user
-            )
+            run = request_run(job=self.get_object(), trigger=Trigger.API, requested_by=request.user)
         except JobDisabled as error:
             raise exceptions.ValidationError(str(error)) from error
         return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

@@ -95,6 +95,8 @@ class Job(models.Model):
         return self.name
 
     def clean(self) -> None:
+        if self.schedule_type not in set(ScheduleType):
+            return  # reported by the field's own check
         try:
             check_schedule(
                 schedule_type=ScheduleType(self.schedule_type),
@@ -102,9 +104,18 @@ class Job(models.Model):
                 cron=self.cron,
                 run_at=self.run_at,
                 time_zone=self.time_zone,
+                now=self.created_at if self._has_kept_run_at() else None,
             )
         except ScheduleError as error:
             raise ValidationError({error.field: error.message}) from error
+
+    def _has_kept_run_at(self) -> bool:
+        """Whether the time of a one-time job is the stored one: it may have passed since."""
+        return (
+            self.run_at is not None
+            and self.pk is not None
+            and Job.objects.filter(pk=self.pk, run_at=self.run_at).exists()
+        )
 
 
 class JobRun(models.Model):
@@ -177,9 +188,7 @@ class DeviceResult(models.Model):
     """One device in one job run."""
 
     run = models.ForeignKey(JobRun, on_delete=models.CASCADE, related_name="results")
-    device = models.ForeignKey(
-        Device, on_delete=models.SET_NULL, null=True, related_name="results"
-    )
+    device = models.ForeignKey(Device, on_delete=models.SET_NULL, null=True, related_name="results")
     #: Hostname when the run was asked for; outlives the device.
     hostname = models.CharField(max_length=255)
     status = models.CharField(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
 from celery.schedules import ParseException, crontab
@@ -10,6 +10,10 @@ from celery.schedules import ParseException, crontab
 from jobs.choices import ScheduleType
 
 MIN_INTERVAL_SECONDS = 60
+#: The scheduler's columns of month and weekday hold no more.
+_MAX_CRON_FIELD_LENGTH = 64
+#: Times beyond it cannot be told in every time zone.
+_LAST_YEAR = 9998
 _CRON_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
@@ -35,14 +39,19 @@ def check_schedule(
 
     ``run_at`` and ``now`` are aware datetimes; ``now`` is the current time unless given.
     """
-    if time_zone not in available_timezones():
-        raise ScheduleError("time_zone", f"'{time_zone}' is no time zone; use a name such as UTC.")
+    check_time_zone(time_zone)
     if schedule_type is ScheduleType.INTERVAL:
         _check_interval(interval_seconds)
     if schedule_type is ScheduleType.CRON:
         parse_cron(cron)
     if schedule_type is ScheduleType.ONETIME:
-        _check_run_at(run_at, now or datetime.now(timezone.utc))
+        _check_run_at(run_at, now or datetime.now(UTC))
+
+
+def check_time_zone(name: str) -> None:
+    """Raise ScheduleError unless ``name`` is in the time zone database."""
+    if name not in available_timezones():
+        raise ScheduleError("time_zone", f"'{name}' is no time zone; use a name such as UTC.")
 
 
 def parse_cron(cron: str) -> dict[str, str]:
@@ -52,6 +61,10 @@ def parse_cron(cron: str) -> dict[str, str]:
         raise ScheduleError(
             "cron",
             f"A cron expression has 5 fields (minute hour day month weekday), not {len(parts)}.",
+        )
+    if max(map(len, parts)) > _MAX_CRON_FIELD_LENGTH:
+        raise ScheduleError(
+            "cron", f"A field of a cron expression has at most {_MAX_CRON_FIELD_LENGTH} characters."
         )
     fields = dict(zip(_CRON_FIELDS, parts, strict=True))
     try:
@@ -74,5 +87,7 @@ def _check_interval(interval_seconds: int | None) -> None:
 def _check_run_at(run_at: datetime | None, now: datetime) -> None:
     if run_at is None:
         raise ScheduleError("run_at", "A one-time schedule needs run_at.")
+    if run_at.year > _LAST_YEAR:
+        raise ScheduleError("run_at", f"{run_at.isoformat()} is too far away.")
     if run_at <= now:
         raise ScheduleError("run_at", f"{run_at.isoformat()} is in the past.")

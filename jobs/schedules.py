@@ -13,6 +13,7 @@ from typing import Any
 
 from celery import shared_task
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 from django.utils import timezone
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -100,14 +101,15 @@ def _slot(job: Job) -> datetime | None:
 def _schedule(job: Job) -> dict[str, Any]:
     """The fields of the entry that say when, for the job's kind of schedule."""
     if job.schedule_type == ScheduleType.INTERVAL:
-        interval, _ = IntervalSchedule.objects.get_or_create(
-            every=job.interval_seconds, period=IntervalSchedule.SECONDS
-        )
-        return {"interval": interval, "one_off": False}
+        every = {"every": job.interval_seconds, "period": IntervalSchedule.SECONDS}
+        return {"interval": _shared(IntervalSchedule, every), "one_off": False}
     if job.schedule_type == ScheduleType.CRON:
-        crontab, _ = CrontabSchedule.objects.get_or_create(
-            **parse_cron(job.cron), timezone=job.time_zone
-        )
-        return {"crontab": crontab, "one_off": False}
-    clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=job.run_at)
-    return {"clocked": clocked, "one_off": True}
+        fields = {**parse_cron(job.cron), "timezone": job.time_zone}
+        return {"crontab": _shared(CrontabSchedule, fields), "one_off": False}
+    return {"clocked": _shared(ClockedSchedule, {"clocked_time": job.run_at}), "one_off": True}
+
+
+def _shared(schedule: type[Model], fields: dict[str, Any]) -> Model:
+    """The schedule row with ``fields``. Nothing makes such rows unique, so there may be several."""
+    rows = schedule._default_manager
+    return rows.filter(**fields).first() or rows.create(**fields)

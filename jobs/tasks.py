@@ -16,7 +16,7 @@ from jobs import leases
 from jobs.choices import LogLevel, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.services import runs
-from jobs.services.backup import database_slot, device_back_up
+from jobs.services.backup import database_use, device_back_up
 from jobs.services.logs import job_log
 from jobs.services.results import Claim, result_claim
 
@@ -37,7 +37,7 @@ def device_queue(result: DeviceResult) -> str:
 @shared_task(name="jobs.backup_device", bind=True, max_retries=None)
 def backup_device(self: Task[..., Any], result_id: int) -> str:
     """Back up one device. Never raises for what a device does, so that its chord completes."""
-    with database_slot():
+    with database_use():
         result = result_claim(result_id=result_id)
     if result is None:
         return "nothing to do"

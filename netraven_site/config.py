@@ -99,6 +99,9 @@ class Config(BaseSettings):
     database_url: SecretStr | None = _named("DATABASE_URL")
     redis_url: SecretStr | None = _named("REDIS_URL")
 
+    #: Connections that one process (a worker, a web process) opens at the most.
+    database_connections: int = Field(default=8, ge=1, le=100)
+
     # Keys. Generated for the embedded stack, required outside it.
     secret_key: SecretStr | None = None
     #: ``id:base64,id:base64``; the first key encrypts, all of them decrypt.

@@ -94,14 +94,17 @@ TEMPLATES = [
 #: Refused at once while nothing listens: a command can then say how to start the stack.
 _NO_DATABASE = "postgresql://netraven@127.0.0.1:1/netraven"
 _DATABASE_URL = _secret(NETRAVEN.database_url) or (_STACK.database_url if _STACK else _NO_DATABASE)
-DATABASES = {"default": dj_database_url.parse(_DATABASE_URL, conn_max_age=60)}
+DATABASES = {"default": dj_database_url.parse(_DATABASE_URL)}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A statement that hangs must not hold a worker; a lost lock holder must not hold the others.
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
+        # A statement that hangs must not hold a worker; a lost lock holder not the others.
         "options": "-c statement_timeout=30000 -c lock_timeout=10000 "
         "-c idle_in_transaction_session_timeout=60000",
+        # A thread that waits for a device holds no connection; those that store share these few
+        # (docs/adr/0012).
+        "pool": {"min_size": 0, "max_size": NETRAVEN.database_connections, "timeout": 60},
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

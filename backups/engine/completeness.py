@@ -101,4 +101,7 @@ def _too_small(size: int, previous_size: int | None, minimum_share: float) -> st
     if not previous_size or size >= previous_size * minimum_share:
         return None
     share = round(100 * size / previous_size)
-    return f"The output has {share} % of the size of the last good one ({size} of {previous_size} characters)."
+    return (
+        f"The output has {share} % of the size of the last good one "
+        f"({size} of {previous_size} characters)."
+    )

@@ -157,6 +157,8 @@ class _Session(BaseConnection):
         self._policy = _FirstUsePolicy(known_host_key)
         super().__init__(auto_connect=False, **arguments)
         self.key_policy = self._policy
+        # Some drivers leave the log-in to Paramiko only then; as an argument it wants a file.
+        self.use_keys = self.pkey is not None
 
     @property
     def host_key(self) -> str | None:
@@ -167,6 +169,10 @@ class _Session(BaseConnection):
         super().establish_connection(width=width, height=height)
         assert isinstance(self.remote_conn, paramiko.Channel)  # SSH drivers only
         self.channel = _BoundedChannel(self.remote_conn, self.encoding, limit=_MAX_LOGIN_BYTES)
+
+    def _connect_params_dict(self) -> dict[str, Any]:
+        # The keys of the worker's own account are nobody's credential.
+        return super()._connect_params_dict() | {"look_for_keys": False}
 
     def _build_ssh_client(self) -> paramiko.SSHClient:
         client = super()._build_ssh_client()
@@ -285,9 +291,7 @@ def _arguments(
         "known_host_key": target.host_key,
     }
     if credential.ssh_key is not None:
-        # Paramiko offers the key only when it may look for keys at all.
         arguments["pkey"] = _private_key(credential.ssh_key, credential.ssh_key_passphrase)
-        arguments["use_keys"] = True
     return arguments
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from backups.engine import completeness
 from backups.engine.collector import Collector, SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.normalise import clean_text, normalise
+from backups.engine.normalise import clean_text, normalise_text
 from backups.engine.redaction import Redactor
 from backups.engine.types import DeviceTarget, RedactedConfig
 from credentials.secret import DeviceCredential
@@ -65,7 +65,7 @@ def back_up(
             ErrorCategory.COMMAND_REJECTED,
             f"the device rejected '{output.command}': {line[:120]}",
         )
-    normalised = normalise(platform, output.payload)
+    normalised = normalise_text(platform, text)
     suspicions = completeness.check(
         platform,
         text,

@@ -36,7 +36,7 @@ class PrivilegedMode(StrEnum):
     """Whether the collector asks for the privileged mode (``enable``)."""
 
     NEVER = "never"
-    IF_SECRET_GIVEN = "if_secret_given"
+    IF_SECRET_GIVEN = "if_secret_given"  # noqa: S105 - a mode, not a secret
     REQUIRED = "required"
 
 

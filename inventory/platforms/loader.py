@@ -17,8 +17,8 @@ from inventory.platforms.definition import (
     RuleFamily,
     Treatment,
     ValueKind,
-    VolatileLine,
     Vocabulary,
+    VolatileLine,
 )
 
 _T = TypeVar("_T")
@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 _FAMILY = TypeAdapter(RuleFamily)
 _DEFINITION = TypeAdapter(PlatformDefinition)
 _VOCABULARY = TypeAdapter(Vocabulary)
+
+_UNKNOWN_KEY = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 
 #: File of ``rules/`` that holds the vocabulary and is no family.
 VOCABULARY_FILE = "vocabulary.toml"
@@ -130,9 +132,10 @@ class _DirectoryLoader:
         parent = self._parent(file, data.pop("extends", None), (*chain, name))
         families = self._named_families(file, data.pop("rules", []))
         own = _validate(_DEFINITION, file, {**_inherited(parent), "name": name, **data})
-        self._loaded[name] = _complete(own, data, parent, families)
-        _check_definition(file, name, self._loaded[name])
-        return self._loaded[name]
+        definition = _complete(own, data, parent, families)
+        _check_definition(file, name, definition)
+        self._loaded[name] = definition
+        return definition
 
     def _parent(
         self, file: Path, name: object, chain: tuple[str, ...]
@@ -202,7 +205,8 @@ def _validate(adapter: TypeAdapter[_T], file: Path, data: Mapping[str, Any]) -> 
     try:
         return adapter.validate_python(dict(data))
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is the cause, the key that is missing for it only the effect.
+        first = min(error.errors(), key=lambda entry: entry["type"] not in _UNKNOWN_KEY)
         key = ".".join(str(part) for part in first["loc"])
         raise DefinitionError(file, key, _reason(first["type"], first["msg"])) from error
     except re.error as error:
@@ -211,7 +215,7 @@ def _validate(adapter: TypeAdapter[_T], file: Path, data: Mapping[str, Any]) -> 
 
 
 def _reason(kind: str, message: str) -> str:
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+    if kind in _UNKNOWN_KEY:
         return "unknown key"
     if kind in ("missing", "missing_argument"):
         return "is missing"

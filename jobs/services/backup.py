@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from django.db import connection, transaction
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest
-from backups.models import Snapshot
+from backups.models import Snapshot, SnapshotState
 from backups.services import (
     RunLabel,
     backup_collect,
@@ -38,10 +37,6 @@ from jobs.services.results import (
 
 logger = logging.getLogger(__name__)
 
-#: Sessions wait without a database connection; this many threads of a process may hold one to
-#: store what they brought. The Git store takes one writer at a time anyway.
-_DATABASE_SLOTS = threading.BoundedSemaphore(8)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDone:
@@ -52,13 +47,15 @@ class DeviceDone:
 
 
 @contextmanager
-def database_slot() -> Iterator[None]:
-    """Hold one of the few database connections of this process, and give it back."""
-    with _DATABASE_SLOTS:
-        try:
-            yield
-        finally:
-            connection.close()
+def database_use() -> Iterator[None]:
+    """Give the database connection of this thread back to the pool at the end of the block.
+
+    A session may wait for minutes and must not hold one meanwhile.
+    """
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
@@ -70,12 +67,12 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
     claim = Claim(result.pk, result.attempts)
     secrets: tuple[str, ...] = ()
     try:
-        with database_slot():
+        with database_use():
             credential = _credential(result)
             secrets = credential.secrets()
             request = _request(result, credential)
         outcome = backup_collect(request=request)
-        with database_slot():
+        with database_use():
             return _store(result, claim, request, outcome)
     except DeviceError as error:
         failure = error
@@ -87,7 +84,7 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
             ErrorCategory.UNEXPECTED,
             f"an unexpected {type(error).__name__} happened; the worker's log has more",
         )
-    with database_slot():
+    with database_use():
         return _record_failure(result, claim, failure, secrets)
 
 
@@ -118,20 +115,36 @@ def _store(
     with transaction.atomic():
         if not claim_holds(claim=claim):
             return None
-        snapshot, _ = backup_store(device=result.device, outcome=outcome, label=label)
+        snapshot = backup_store(device=result.device, outcome=outcome, label=label)
+        if snapshot is None:
+            return _record_suspect(result, claim, outcome)
+        if snapshot.state == SnapshotState.COMMITTED:
+            return _record_success(result, claim, request, outcome, snapshot)
     with transaction.atomic():
         if not claim_holds(claim=claim):
             return None
-        if snapshot is None:
-            result_suspect(claim=claim, reasons=outcome.suspicions)
-            _log_suspect(result, outcome)
-            return DeviceDone(status=ResultStatus.SUSPECT)
         snapshots_commit(device_id=result.device.pk)
         snapshot.refresh_from_db()
-        # A first attempt may have made the snapshot and failed at Git.
-        changed = snapshot.run_id == result.run_id
-        result_succeed(claim=claim, snapshot=snapshot, changed=changed)
-        _log_success(result, request, outcome, snapshot, changed)
+        return _record_success(result, claim, request, outcome, snapshot)
+
+
+def _record_suspect(result: DeviceResult, claim: Claim, outcome: BackupOutcome) -> DeviceDone:
+    result_suspect(claim=claim, reasons=outcome.suspicions)
+    _log_suspect(result, outcome)
+    return DeviceDone(status=ResultStatus.SUSPECT)
+
+
+def _record_success(
+    result: DeviceResult,
+    claim: Claim,
+    request: BackupRequest,
+    outcome: BackupOutcome,
+    snapshot: Snapshot,
+) -> DeviceDone:
+    # By the run and not by the attempt: an earlier one may have stored it and failed at Git.
+    changed = snapshot.run_id == result.run_id
+    result_succeed(claim=claim, snapshot=snapshot, changed=changed)
+    _log_success(result, request, outcome, snapshot, changed)
     return DeviceDone(status=ResultStatus.SUCCEEDED)
 
 
@@ -184,28 +197,25 @@ def _log_success(
     )
     size = f"+{snapshot.lines_added} -{snapshot.lines_removed} lines" if changed else "unchanged"
     job_log(
-        run=result.run_id, device_id=result.device_id, message=f"{result.hostname}: backed up, {size}"
+        run=result.run_id,
+        device_id=result.device_id,
+        message=f"{result.hostname}: backed up, {size}",
     )
 
 
 def _log_suspect(result: DeviceResult, outcome: BackupOutcome) -> None:
-    message = (
-        f"{result.hostname}: the output is not trusted and was not committed: "
-        + "; ".join(outcome.suspicions)
+    message = f"{result.hostname}: the output is not trusted and was not committed: " + "; ".join(
+        outcome.suspicions
     )
     connection_log(result=result, level=LogLevel.WARNING, message=message)
-    job_log(
-        run=result.run_id, device_id=result.device_id, level=LogLevel.WARNING, message=message
-    )
+    job_log(run=result.run_id, device_id=result.device_id, level=LogLevel.WARNING, message=message)
 
 
 def _log_failure(
     result: DeviceResult, failure: DeviceError, delay: float | None, secrets: tuple[str, ...]
 ) -> None:
     then = "given up" if delay is None else f"tried again in {delay:.0f} s"
-    message = (
-        f"{result.hostname}: attempt {result.attempts}: {failure.category}: {failure.message}; {then}"
-    )
+    message = f"{result.hostname}: attempt {result.attempts}: {failure.category}: {failure.message}; {then}"
     level = LogLevel.ERROR if delay is None else LogLevel.WARNING
     connection_log(result=result, level=level, message=message, secrets=secrets)
     job_log(run=result.run_id, device_id=result.device_id, level=level, message=message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import psycopg2
+import psycopg
 import redis
 
 from netraven_site.stack.errors import StackError
@@ -13,8 +13,8 @@ _SECONDS = 5
 def require_database(url: str) -> None:
     """Raise StackError with the reason unless the database at ``url`` takes connections."""
     try:
-        psycopg2.connect(url, connect_timeout=_SECONDS).close()
-    except psycopg2.OperationalError as error:
+        psycopg.connect(url, connect_timeout=_SECONDS).close()
+    except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
         raise StackError(f"DATABASE_URL: the database does not answer: {reason}") from None
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psutil
-import psycopg2
+import psycopg
 
 from netraven_site.stack.account import (
     Account,
@@ -117,14 +117,14 @@ class EmbeddedPostgres:
     def answers(self) -> bool:
         """Whether the server takes connections."""
         try:
-            psycopg2.connect(self.superuser_url, connect_timeout=2).close()
-        except psycopg2.OperationalError:
+            psycopg.connect(self.superuser_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
             return False
         return True
 
     def ensure_database(self) -> None:
         """Make the role and the database of the application, unless they are there."""
-        connection = psycopg2.connect(self.superuser_url, connect_timeout=5)
+        connection = psycopg.connect(self.superuser_url, connect_timeout=5)
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:

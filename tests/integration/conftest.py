@@ -21,7 +21,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def change(**values: Any) -> None:
         config = settings.NETRAVEN.model_copy(update=values)
-        monkeypatch.setattr(settings._wrapped, "NETRAVEN", config)
+        monkeypatch.setattr(settings, "NETRAVEN", config)
 
     return change
 

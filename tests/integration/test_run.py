@@ -68,7 +68,7 @@ def test_backs_up_changes_and_leaves_alone(git_directory: Path) -> None:
         secrets = {secret for spec in specs for secret in fleet.secrets(spec.hostname)}
         everything = _everything_readable(git_directory)
         leaked = {secret for secret in secrets | set(SECRETS.values()) if secret in everything}
-        assert not leaked
+        assert not leaked, [line for line in everything.splitlines() if any(secret in line for secret in leaked)][:5]
         newest = snapshot_get(device=Device.objects.get(hostname="r0"))
         archive = newest.archives.get()
         assert archive_bytes(archive=archive).decode().replace("\r\n", "\n").strip() == (
@@ -79,7 +79,9 @@ def test_backs_up_changes_and_leaves_alone(git_directory: Path) -> None:
 
 def _everything_readable(git_directory: Path) -> str:
     """All commits with their patches, all rows but the sealed ones, what the commands print."""
-    texts = [git.Git(str(git_directory)).log("--all", "-p")]
+    history = git.Git(str(git_directory)).log("--all", "-p")
+    assert "NetRaven-Device:" in history
+    texts = [history]
     for model in (JobLog, ConnectionLog):
         texts += model.objects.values_list("message", flat=True)
     texts += [str(row) for row in DeviceResult.objects.values()]
@@ -126,7 +128,7 @@ def test_trouble_of_one_device_is_its_own(configure: Callable[..., None]) -> Non
         }
     assert found == {
         "good": ("SUCCEEDED", ""),
-        "hangs": ("FAILED", "read_timeout"),
+        "hangs": ("FAILED", "deadline"),
         "drops": ("FAILED", "session_dropped"),
         "floods": ("FAILED", "output_too_large"),
         "truncates": ("SUSPECT", "incomplete_output"),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 import psutil
-import psycopg2
+import psycopg
 import pytest
 import redis
 
@@ -254,8 +254,8 @@ def test_a_killed_database_comes_back(running: Up) -> None:
 
     def answers() -> bool:
         try:
-            psycopg2.connect(state.database_url).close()
-        except psycopg2.OperationalError:
+            psycopg.connect(state.database_url).close()
+        except psycopg.OperationalError:
             return False
         return True
 
@@ -274,7 +274,7 @@ def test_stopped_by_term_it_leaves_nothing_and_the_next_start_finds_its_data(up:
     assert _LOGIN.search(up.output()) is None
     state = StackState.read(up.data_dir)
     assert state is not None
-    connection = psycopg2.connect(state.database_url)
+    connection = psycopg.connect(state.database_url)
     with connection.cursor() as cursor:
         cursor.execute("SELECT username FROM auth_user")
         assert cursor.fetchall() == [("admin",)]
@@ -292,12 +292,13 @@ def test_after_a_kill_the_children_go_and_the_next_start_works(up: Up) -> None:
 
 
 def test_a_closed_terminal_does_not_stop_it(up: Up) -> None:
-    with up.popen(stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdout.close()
-        wait_until(lambda: up.answers("/healthz"), "the web answers", _READY_SECONDS)
-        process.terminate()
+    up.process = up.popen(stdout=subprocess.PIPE)
+    assert up.process.stdout is not None
+    with up.process.stdout as terminal:
+        terminal.readline()
+    wait_until(lambda: up.answers("/healthz"), "the web answers", _READY_SECONDS)
+    up.stop()
+    assert up.processes() == []
 
 
 def test_given_servers_are_used_instead_of_own_ones(tmp_path: Path) -> None:
@@ -326,7 +327,7 @@ def test_a_given_server_that_is_down_is_one_line(tmp_path: Path) -> None:
 
 def test_a_database_without_rights_is_one_line(tmp_path: Path) -> None:
     with local_servers(tmp_path / "servers") as servers:
-        connection = psycopg2.connect(servers.database_url)
+        connection = psycopg.connect(servers.database_url)
         with connection, connection.cursor() as cursor:
             cursor.execute("ALTER DATABASE netraven SET default_transaction_read_only = on")
         connection.close()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg2
+import psycopg
 
 from netraven_site.stack.postgres import EmbeddedPostgres
 from netraven_site.stack.redis import EmbeddedRedis
@@ -58,7 +58,7 @@ def local_servers(data_dir: Path) -> Iterator[LocalServers]:
 
 
 def _allow_test_databases(superuser_url: str) -> None:
-    connection = psycopg2.connect(superuser_url)
+    connection = psycopg.connect(superuser_url)
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("ALTER ROLE netraven CREATEDB")

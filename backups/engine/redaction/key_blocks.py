@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backups.engine.redaction.tokens import TOKEN
+
 #: A block ends within this many lines (a 16384-bit RSA key has about 210).
 MOST_LINES = 500
 
@@ -21,7 +23,7 @@ _OPEN_ELEMENT = re.compile(
     r"<(?P<name>(?:[\w.-]*-)?(?:private-?_?key|prv|tls-auth|static_key|secret-key))>[ \t\r]*$", re.M
 )
 # Strings of JSON hold the line ends as escapes.
-_PIECE = re.compile(r"\\[nrt]|([^\s\"'<>\\]+)")
+_PIECE = re.compile(rf"{TOKEN.pattern}|\\[nrt]|([^\s\"'<>\\]+)")
 
 
 @dataclass(frozen=True, slots=True)

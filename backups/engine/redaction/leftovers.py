@@ -24,8 +24,7 @@ def holds_unknown_value(line: str, findings: LineFindings, reader: ValueReader) 
     return any(
         _is_unknown(line, start, end, findings, reader)
         for start, end in findings.mentions
-        if not covers(findings.prose or (), start, end)
-        and not covers(findings.judged, start, end)
+        if not covers(findings.prose or (), start, end) and not covers(findings.judged, start, end)
     )
 
 

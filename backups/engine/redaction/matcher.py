@@ -33,12 +33,13 @@ _CONTINUED = "\\"
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word of the scan, with its rules and the shorter words inside it."""
+    """A word of the scan, with its rules and the other words that begin inside it."""
 
     rules: tuple[RedactionRule, ...]
-    #: Length of the word and where it begins inside the word that the scan found.
-    inside: tuple[tuple[int, int, tuple[RedactionRule, ...]], ...]
-    mention: bool
+    #: Where the other word begins, the word, and its rules; it may reach further than this one.
+    others: tuple[tuple[int, str, tuple[RedactionRule, ...]], ...]
+    #: Where keywords of the second pass stand in the word, as (start, end).
+    mentions: tuple[tuple[int, int], ...]
 
 
 class Matcher:
@@ -67,6 +68,7 @@ class Matcher:
             known = findings.setdefault(number, LineFindings())
             state = _LineState(line=lines[number], number=number, sections=sections, found=known)
             if number in banners:
+                state.banner = True
                 known.prose = [(0, len(state.line))]
             known.overfull = len(found) > MOST_WORDS
             for start, word in found[:MOST_WORDS]:
@@ -83,12 +85,14 @@ class Matcher:
     def _visit(self, state: _LineState, start: int, word: _Word, length: int) -> None:
         if state.found.in_secret(start):
             return
-        if word.mention:
-            state.found.mentions.append((start, start + length))
+        for left, right in word.mentions:
+            state.found.mentions.append((start + left, start + right))
         if self._judge(state, start, length, word.rules):
             return
-        for offset, inner_length, rules in word.inside:
-            if self._judge(state, start + offset, inner_length, rules):
+        for offset, other, rules in word.others:
+            begin = start + offset
+            stands = state.line[begin : begin + len(other)].lower() == other
+            if stands and self._judge(state, begin, len(other), rules):
                 return
 
     def _judge(
@@ -102,10 +106,18 @@ class Matcher:
             secrets = self._secrets(rule, state, start, position)
             if secrets is not None:
                 for secret in secrets:
-                    state.found.add(secret)
+                    self._add(state, secret)
                 state.found.judged.append((start, start + length))
                 return True
         return False
+
+    def _add(self, state: _LineState, secret: Secret) -> None:
+        """Keeps ``secret``; a word inside it that looks like the begin of free text is none."""
+        found = state.found
+        found.add(secret)
+        if found.prose and not state.banner and covers(found.prose, secret.start, secret.end):
+            before = [span for span in found.prose if span[0] < secret.start]
+            found.prose = before or prose.spans(self._prose, state.line, secret.end)
 
     def _in_prose(self, state: _LineState, start: int) -> bool:
         found = state.found
@@ -190,6 +202,8 @@ class _LineState:
     number: int
     sections: Sections
     found: LineFindings
+    #: All of the line is free text.
+    banner: bool = False
     #: Rule whose value stands on the next line.
     continued: RedactionRule | None = None
     #: What is known about the head of the line, by pattern.
@@ -257,21 +271,44 @@ def _words(rules: Sequence[RedactionRule], keywords: Sequence[str]) -> Mapping[s
     for rule in rules:
         for word in rule.words:
             by_word.setdefault(word, []).append(rule)
+    by_start: dict[str, list[str]] = {}
+    for word in sorted(by_word, key=len, reverse=True):
+        for end in range(1, len(word)):
+            by_start.setdefault(word[:end], []).append(word)
     return {
-        word: _Word(tuple(own), tuple(_inside(word, by_word)), word in keywords)
+        word: _Word(
+            tuple(own), tuple(_others(word, by_word, by_start)), tuple(_mentions(word, keywords))
+        )
         for word, own in by_word.items()
     }
 
 
-def _inside(
-    word: str, by_word: Mapping[str, list[RedactionRule]]
-) -> Iterator[tuple[int, int, tuple[RedactionRule, ...]]]:
-    """The other words inside ``word``, in order, the longer first."""
+def _others(
+    word: str,
+    by_word: Mapping[str, list[RedactionRule]],
+    by_start: Mapping[str, list[str]],
+) -> Iterator[tuple[int, str, tuple[RedactionRule, ...]]]:
+    """The other words that may begin inside ``word``, in order, the longer first.
+
+    The scan takes the longest word at a place and goes on behind it, so it meets none of these.
+    """
     for offset in range(len(word)):
-        for end in range(len(word), offset, -1):
-            other = word[offset:end]
-            if other != word and other in by_word:
-                yield offset, len(other), tuple(by_word[other])
+        rest = word[offset:]
+        reaching_further = by_start.get(rest, []) if offset else []
+        within = [rest[:end] for end in range(len(rest), 0, -1) if rest[:end] in by_word]
+        for other in (*reaching_further, *within):
+            if other != word:
+                yield offset, other, tuple(by_word[other])
+
+
+def _mentions(word: str, keywords: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where keywords stand in ``word``; the longest one at each place."""
+    end = 0
+    for offset in range(len(word)):
+        here = [keyword for keyword in keywords if word.startswith(keyword, offset)]
+        if here and offset >= end:
+            end = offset + max(map(len, here))
+            yield offset, end
 
 
 def _first_word(text: str) -> str:

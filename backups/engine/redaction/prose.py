@@ -12,11 +12,16 @@ from collections.abc import Sequence
 BANNER_LINES = 120
 
 _BANNER = re.compile(
-    r"^\s*(?:set\s+)?(?:banner|header)(?:[ \t]+(?:exec|motd|login|incoming|slip-ppp|shell|legal|prelogin"
-    r"|prompt-timeout|config-save|post-login|pre-login|information))*(?:[ \t]+(\S[^\n]*?))?[ \t\r]*$"
+    r"^\s*(?:set\s+)?(?:banner|header)"
+    r"(?:[ \t]+(?:exec|motd|login|incoming|slip-ppp|shell|legal|prelogin|prompt-timeout"
+    r"|config-save|post-login|pre-login|information))*"
+    r"(?:[ \t]+(\S[^\n]*?))?[ \t\r]*$"
 )
 _NAMED_END = "EOF"
 _QUOTES = "\"'"
+# Signs that tokens, hashes and ciphers are made of end no banner: it would end elsewhere after
+# redaction. IOS itself always prints ^C.
+_NO_MARK = re.compile(r"[A-Za-z0-9$<>:/+=.\-\[]")
 
 
 def banner_lines(lines: Sequence[str], candidates: Sequence[int]) -> frozenset[int]:
@@ -37,6 +42,8 @@ def _banner_end(lines: Sequence[str], number: int) -> int | None:
     if match is None:
         return None
     text = match.group(1) or ""
+    if _NO_MARK.match(text):
+        return None
     mark = _mark(text)
     if mark and mark in text[len(mark) :]:
         return number
@@ -54,14 +61,13 @@ def _mark(text: str) -> str:
     return text[:1]
 
 
-def spans(pattern: re.Pattern[str], line: str) -> list[tuple[int, int]]:
-    """The pieces of free text in one line, as (start, end).
+def spans(pattern: re.Pattern[str], line: str, position: int = 0) -> list[tuple[int, int]]:
+    """The pieces of free text in one line from ``position`` on, as (start, end).
 
     ``pattern`` finds what opens one; it reaches to the closing quote if a quote follows, else to
     the end of the line.
     """
     found: list[tuple[int, int]] = []
-    position = 0
     while (match := pattern.search(line, position)) is not None:
         end = _text_end(line, match.end())
         found.append((match.start(), end))

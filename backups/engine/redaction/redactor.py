@@ -21,7 +21,7 @@ from inventory.platforms.definition import PlatformDefinition
 
 #: Names under which ``RedactedConfig.replaced`` counts what no rule of a platform replaced.
 KEY_BLOCK_RULE = "private-key-block"
-SECOND_PASS_RULE = "unrecognised-line"
+SECOND_PASS_RULE = "unrecognised-line"  # noqa: S105 - the name of a rule
 DEFAULT_KEYWORDS = ("password", "secret")
 
 _T = TypeVar("_T")

@@ -23,7 +23,9 @@ class Command(StackCommand):
         parser.add_argument("name")
         parser.add_argument("--username", required=True)
         parser.add_argument(
-            "--password-stdin", action="store_true", help="read the password: the next line of stdin"
+            "--password-stdin",
+            action="store_true",
+            help="read the password: the next line of stdin",
         )
         parser.add_argument(
             "--enable-stdin",

@@ -16,7 +16,14 @@ from credentials.services import tags_ensure
 from inventory.selectors import devices_with_tags
 from jobs.choices import ScheduleType
 from jobs.models import Job
+from jobs.schedule_rules import ScheduleError, check_time_zone
 from jobs.schedules import job_save_scheduled
+
+_KIND_OF_OPTION = {
+    "interval_seconds": ScheduleType.INTERVAL,
+    "cron": ScheduleType.CRON,
+    "run_at": ScheduleType.ONETIME,
+}
 
 
 class Command(StackCommand):
@@ -34,6 +41,7 @@ class Command(StackCommand):
         parser.add_argument("--timezone", default="UTC", help="for example Europe/Berlin")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _check_kind(options)
         job = Job(
             name=options["name"],
             schedule_type=options["schedule_type"],
@@ -51,13 +59,25 @@ class Command(StackCommand):
         self.stdout.write(f"job '{job.name}' created; it selects {count} devices now")
 
 
+def _check_kind(options: dict[str, Any]) -> None:
+    """A time that the kind of schedule does not use is a mistake, not something to forget."""
+    for option, kind in _KIND_OF_OPTION.items():
+        if options[option] and options["schedule_type"] != kind:
+            name = option.replace("_", "-")
+            raise CommandError(f"--{name} needs --schedule-type {kind}")
+
+
 def _run_at(text: str | None, time_zone: str) -> datetime | None:
     if text is None:
         return None
     try:
+        check_time_zone(time_zone)
+    except ScheduleError as error:
+        raise CommandError(f"--timezone: {error}") from None
+    try:
         run_at = datetime.fromisoformat(text)
         return run_at.replace(tzinfo=ZoneInfo(time_zone)) if is_naive(run_at) else run_at
-    except (ValueError, KeyError, OSError):
+    except ValueError:
         raise CommandError(
             f"--run-at '{text}' is no time; write it like 2027-01-31T02:00+01:00"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from typing import Any
@@ -30,7 +31,9 @@ class Command(StackCommand):
         parser.add_argument("job", help="name or id")
         parser.add_argument("--wait", action="store_true", help="until the run has ended")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
-        parser.add_argument("--timeout", type=float, metavar="S", help="wait no longer than this")
+        parser.add_argument(
+            "--timeout", type=_seconds, metavar="S", help="wait no longer than this"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -39,7 +42,10 @@ class Command(StackCommand):
         except (JobNotFound, JobDisabled) as error:
             raise CommandError(str(error)) from None
         if options["wait"]:
-            run = _wait(run, timeout=options["timeout"], quiet=options["json"])
+            try:
+                run = _wait(run, timeout=options["timeout"], quiet=options["json"])
+            except KeyboardInterrupt:
+                raise CommandError(f"no longer waiting; run {run.pk} goes on") from None
         else:
             run = run_progress(run_id=run.pk)
         self._print(run, as_json=options["json"])
@@ -47,7 +53,7 @@ class Command(StackCommand):
             raise CommandError(
                 f"run {run.pk} did not end within {options['timeout']:g} s; it goes on"
             )
-        if options["wait"] and run.status != RunStatus.COMPLETED_SUCCESS:
+        if run.status in FINAL_RUN_STATUSES and run.status != RunStatus.COMPLETED_SUCCESS:
             sys.exit(1)
 
     def _print(self, run: JobRun, *, as_json: bool) -> None:
@@ -61,6 +67,13 @@ class Command(StackCommand):
         took = "" if duration is None else f" after {duration:.1f} s"
         reason = f": {run.status_reason}" if run.status_reason else ""
         self.stdout.write(f"run {run.pk}: {run.status}{took}{reason}")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(text)
+    return seconds
 
 
 def _wait(run: JobRun, *, timeout: float | None, quiet: bool) -> JobRun:

@@ -16,9 +16,54 @@ REDACTOR = Redactor(b"a-key-for-the-tests-of-redaction")
 PLATFORMS = ["", "cisco_ios", "juniper_junos", "vyos"]
 
 WORDS = st.sampled_from(
-    "password secret key community snmp-server host 7 0 encrypted \" ' ; { } = : < > <password> "
-    "description banner ^C line vty user auth priv sha aes-128 $1$ab$cdefgh %^%# ENC -----BEGIN "
-    "PRIVATE KEY----- -----END \\ ://a: @b no set <redacted:01234567> [REDACTED LINE] \t \r x9 é".split()
+    [
+        "password",
+        "secret",
+        "key",
+        "community",
+        "snmp-server",
+        "host",
+        "7",
+        "0",
+        "encrypted",
+        '"',
+        "'",
+        ";",
+        "{",
+        "}",
+        "=",
+        ":",
+        "<",
+        ">",
+        "<password>",
+        "description",
+        "banner",
+        "^C",
+        "line",
+        "vty",
+        "user",
+        "auth",
+        "priv",
+        "sha",
+        "aes-128",
+        "$1$ab$cdefgh",
+        "%^%#",
+        "ENC",
+        "-----BEGIN",
+        "PRIVATE",
+        "KEY-----",
+        "-----END",
+        "\\",
+        "://a:",
+        "@b",
+        "no",
+        "set",
+        "<redacted:01234567>",
+        "[REDACTED",
+        "LINE]",
+        "x9",
+        "é",
+    ]
 )
 LINES = st.lists(WORDS, max_size=8).map(" ".join)
 TEXTS = st.lists(st.one_of(LINES, st.text(max_size=20)), max_size=12).map("\n".join)

@@ -1,0 +1,182 @@
+"""``manage.py up`` as its operator runs it: real processes, a data directory of their own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from netraven_site.stack import leftovers
+from netraven_site.stack.ports import free_port
+from tests.support.servers import wait_until
+
+_PROJECT = Path(__file__).parents[2]
+_READY_SECONDS = 120
+_LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
+
+
+class Up:
+    """One ``manage.py up`` on a data directory, and commands of ``manage.py`` beside it."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        """``settings`` are environment variables on top of small default sizes."""
+        self.data_dir = data_dir
+        self.output_file = data_dir.with_suffix(".out")
+        self.web_port, self.flower_port = free_port(), free_port()
+        self._environment = _clean_environment() | {
+            "NETRAVEN_DATA_DIR": str(data_dir),
+            "NETRAVEN_WEB_PORT": str(self.web_port),
+            "NETRAVEN_FLOWER_PORT": str(self.flower_port),
+            "NETRAVEN_WEB_WORKERS": "1",
+            "NETRAVEN_WORKER_PROCESSES": "1",
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(
+        self, *arguments: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of manage.py to its end, with the same settings; output as text."""
+        done = self.command_bytes(*arguments, stdin=stdin, timeout=timeout)
+        output, errors = done.stdout.decode(), done.stderr.decode()
+        return subprocess.CompletedProcess(done.args, done.returncode, output, errors)
+
+    def command_bytes(
+        self, *arguments: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[bytes]:
+        """The same with the output's very bytes."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=_PROJECT,
+            env=self._environment,
+            timeout=timeout,
+            input=None if stdin is None else stdin.encode(),
+            capture_output=True,
+        )
+
+    def start_command(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command of manage.py; the caller waits for it."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=_PROJECT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self) -> Up:
+        """Start it and wait until it says that it is ready."""
+        with self.output_file.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up"],
+                cwd=_PROJECT,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(self._ready_or_over, "up is ready", _READY_SECONDS)
+        assert self.process.poll() is None, self.output()
+        return self
+
+    def output(self) -> str:
+        return self.output_file.read_text(encoding="utf-8")
+
+    def login(self) -> tuple[str, str]:
+        """Name and password of the first user, as the first start shows them."""
+        shown = _LOGIN.search(self.output())
+        assert shown is not None, self.output()
+        return shown[1], shown[2]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    def kill_all(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        for process in self.processes():
+            process.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that lives on the data directory, ``up`` itself excepted."""
+        return [process for process in psutil.process_iter() if _belongs(process, self.data_dir)]
+
+    def child(self, *words: str) -> int | None:
+        """The process id of the child with all these arguments."""
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            if _alive(child) and set(words) <= set(child.cmdline()):
+                return child.pid
+        return None
+
+    def http_status(self, port: int, path: str, authorization: str = "") -> int:
+        """Status of the answer to a GET."""
+        return self._get(port, path, authorization)[0]
+
+    def http_json(self, port: int, path: str, authorization: str) -> Any:
+        """The parsed answer to a GET, which has to be a 200."""
+        status, body = self._get(port, path, authorization)
+        assert status == http.HTTPStatus.OK, f"{path}: {status} {body[:200]!r}"
+        return json.loads(body)
+
+    def api_authorization(self) -> str:
+        """An ``Authorization`` header for the API, as the first user."""
+        username, password = self.login()
+        connection = http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=10)
+        try:
+            connection.request(
+                "POST",
+                "/api/v1/token/",
+                body=json.dumps({"username": username, "password": password}),
+                headers={"Content-Type": "application/json"},
+            )
+            return f"Bearer {json.load(connection.getresponse())['access']}"
+        finally:
+            connection.close()
+
+    def _get(self, port: int, path: str, authorization: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Authorization": authorization})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _ready_or_over(self) -> bool:
+        assert self.process is not None
+        return self.process.poll() is not None or "netraven: ready" in self.output()
+
+
+def _clean_environment() -> dict[str, str]:
+    dropped = ("NETRAVEN_", "DATABASE_URL", "REDIS_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+
+
+def _belongs(process: psutil.Process, data_dir: Path) -> bool:
+    if process.pid == os.getpid() or not _alive(process):
+        return False
+    try:
+        named = any(str(data_dir) in word for word in process.cmdline())
+        return named or process.environ().get(leftovers.MARKER) == str(data_dir)
+    except psutil.Error:
+        return False
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
