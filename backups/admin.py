@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from backups.diffs import unified_diff
 from backups.engine.errors import DeviceError
 from backups.models import Archive, ArchiveReading, Snapshot
-from backups.selectors import snapshot_before, snapshot_text
+from backups.selectors import SnapshotNotFound, snapshot_before, snapshot_text
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -76,7 +76,7 @@ class SnapshotAdmin(ReadOnlyAdmin):
 @admin.register(Archive)
 class ArchiveAdmin(ReadOnlyAdmin):
     list_display = ["device", "collected_at", "size_bytes", "key_id", "snapshot"]
-    list_select_related = ["device", "snapshot"]
+    list_select_related = ["device", "snapshot__device"]
     search_fields = ["device__hostname"]
     fields = ["device", "snapshot", "collected_at", "size_bytes", "media_type", "key_id", "run_id"]
 
@@ -84,6 +84,7 @@ class ArchiveAdmin(ReadOnlyAdmin):
 @admin.register(ArchiveReading)
 class ArchiveReadingAdmin(ReadOnlyAdmin):
     list_display = ["read_at", "reader", "archive", "reason"]
+    list_select_related = ["archive__device"]
     search_fields = ["reader", "reason"]
 
 
@@ -93,3 +94,5 @@ def _preformatted(text: Callable[[], str]) -> str:
         return format_html('<pre class="netraven-config">{}</pre>', text())
     except DeviceError as error:
         return error.message
+    except SnapshotNotFound as error:
+        return str(error)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-
 from backups.models import Snapshot
-from backups.selectors import snapshot_text
-
-_CONTEXT_LINES = 3
+from backups.selectors import SnapshotNotFound, git_store
 
 
 def unified_diff(*, old: Snapshot, new: Snapshot) -> str:
-    """The redacted difference as a unified diff; empty when there is none."""
-    lines = difflib.unified_diff(
-        snapshot_text(snapshot=old).splitlines(keepends=True),
-        snapshot_text(snapshot=new).splitlines(keepends=True),
-        fromfile=_label(old),
-        tofile=_label(new),
-        n=_CONTEXT_LINES,
-    )
-    return "".join(lines)
+    """The redacted difference as a unified diff; empty when there is none.
+
+    Raises SnapshotNotFound while one of them is not in Git yet, DeviceError when Git fails.
+    """
+    for snapshot in (old, new):
+        if not snapshot.blob:
+            raise SnapshotNotFound(
+                f"{snapshot.device.hostname}: the revision is not in Git yet; it is brought there "
+                "within minutes"
+            )
+    hunks = git_store().diff(old.blob, new.blob)
+    return f"--- {_label(old)}\n+++ {_label(new)}\n{hunks}" if hunks else ""
 
 
 def _label(snapshot: Snapshot) -> str:
-    return f"{snapshot.device.hostname}@{snapshot.commit[:10] or 'pending'}"
+    return f"{snapshot.device.hostname}@{snapshot.commit[:10]}"

@@ -64,7 +64,7 @@ class Snapshot(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.device_id} {self.commit[:10] or 'pending'}"
+        return f"{self.device.hostname} at {self.commit[:10] or 'pending'}"
 
 
 class Archive(models.Model):
@@ -99,7 +99,7 @@ class Archive(models.Model):
         indexes = [models.Index(fields=["device", "-id"], name="archive_device_newest")]
 
     def __str__(self) -> str:
-        return f"{self.device_id} {self.collected_at:%Y-%m-%d %H:%M}"
+        return f"{self.device.hostname} of {self.collected_at:%Y-%m-%d %H:%M}"
 
 
 class ArchiveReading(models.Model):

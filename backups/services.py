@@ -43,8 +43,7 @@ def installation_redactor() -> Redactor:
 
 
 def _redaction_key() -> bytes:
-    key: str = settings.NETRAVEN.redaction_key.get_secret_value()
-    return key.encode()
+    return settings.NETRAVEN.key("redaction_key").encode()
 
 
 def backup_request(*, device: Device, credential: DeviceCredential) -> BackupRequest:

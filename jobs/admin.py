@@ -122,7 +122,7 @@ class DeviceResultAdmin(ReadOnlyAdmin):
         "hostname",
         "run",
         "coloured_status",
-        "config_changed",
+        "change",
         "attempts",
         "error_category",
         "error_message",
@@ -135,6 +135,10 @@ class DeviceResultAdmin(ReadOnlyAdmin):
     @display(description="Status", label=_RESULT_COLOURS, ordering="status")
     def coloured_status(self, result: DeviceResult) -> str:
         return result.status
+
+    @display(description="Configuration", label={"changed": "info"})
+    def change(self, result: DeviceResult) -> str:
+        return {True: "changed", False: "unchanged", None: ""}[result.config_changed]
 
     @admin.display(description="Seconds", ordering="duration_seconds")
     def seconds(self, result: DeviceResult) -> str:

@@ -18,6 +18,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -71,10 +72,17 @@ def _network(value: object) -> object:
         raise ValueError(f"{error}; give networks such as 127.0.0.0/8 or 10.0.0.0/8") from error
 
 
-Network = Annotated[
-    ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)
-]
+Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)]
 NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_split)]
+
+
+def _check_url(value: SecretStr | None) -> None:
+    """Raise ValueError, without the value, for a URL with no usable host and port."""
+    try:
+        if value is not None:
+            _ = urlsplit(value.get_secret_value()).port
+    except ValueError:
+        raise ValueError("its host or port cannot be read; quote special characters") from None
 
 
 def _named(name: str) -> Any:
@@ -157,9 +165,17 @@ class Config(BaseSettings):
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None
     #: Pushed to after each run that changed something: ``https://`` or ``ssh://`` or ``git@``.
-    git_remote: str | None = None
+    #: Not shown: it may hold a token.
+    git_remote: str | None = Field(default=None, repr=False)
 
     redaction_keywords: TextList = ["password", "secret"]
+
+    def key(self, name: Literal["secret_key", "encryption_keys", "redaction_key"]) -> str:
+        """One of the keys in clear; ``load_config`` has seen to it that there is one."""
+        value: SecretStr | None = getattr(self, name)
+        if value is None:
+            raise ConfigurationError(f"{_PREFIX}{name.upper()} is missing")
+        return value.get_secret_value()
 
     @property
     def embedded(self) -> bool:
@@ -200,6 +216,7 @@ class Config(BaseSettings):
         schemes = ("postgres://", "postgresql://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with postgresql://")
+        _check_url(value)
         return value
 
     @field_validator("redis_url")
@@ -208,6 +225,7 @@ class Config(BaseSettings):
         schemes = ("redis://", "rediss://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with redis:// or rediss://")
+        _check_url(value)
         return value
 
     @field_validator("git_remote")
@@ -234,7 +252,10 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _lease_outlives_heartbeat(self) -> Config:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
-            raise ValueError("lease_seconds must be at least twice heartbeat_seconds")
+            raise ValueError(
+                f"{_PREFIX}LEASE_SECONDS={self.lease_seconds:g} is not allowed: it must be at least "
+                f"twice {_PREFIX}HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
+            )
         return self
 
     @classmethod
@@ -290,21 +311,25 @@ def _check_variable_names(environment: Mapping[str, str]) -> None:
     """A misspelt variable would be ignored in silence; name it instead."""
     known = {f"{_PREFIX}{name.upper()}" for name in Config.model_fields}
     known |= {f"{name}{_FILE_SUFFIX}" for name in known if _is_secret(name)} | _OTHER_VARIABLES
-    for name in sorted(environment):
-        if not name.startswith(_PREFIX) or name in known:
-            continue
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigurationError(f"{name}: there is no such setting{hint}")
+    unknown = sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
+    if unknown:
+        raise ConfigurationError("\n".join(_no_such_setting(name, known) for name in unknown))
+
+
+def _no_such_setting(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"{name}: there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _is_secret(variable: str) -> bool:
     field = variable.removeprefix(_PREFIX).lower()
-    return field in Config.model_fields and "SecretStr" in str(Config.model_fields[field].annotation)
+    return field in Config.model_fields and "SecretStr" in str(
+        Config.model_fields[field].annotation
+    )
 
 
-def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, str]:
-    secrets: dict[str, str] = {}
+def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, Any]:
+    secrets: dict[str, Any] = {}
     for name, path in environment.items():
         variable = name.removesuffix(_FILE_SUFFIX)
         if name == variable or not _is_secret(variable):
@@ -332,10 +357,9 @@ def _explain_one(detail: ErrorDetails) -> str:
         return reason
     setting = field if field.upper() == field else f"{_PREFIX}{field.upper()}"
     if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(field, Config.model_fields, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"{field}: there is no such setting{hint}"
-    value = "<hidden>" if _is_secret(setting) or "_URL" in setting else repr(detail["input"])
+        return _no_such_setting(field, Config.model_fields)
+    hidden = _is_secret(setting) or setting.endswith(("_URL", "GIT_REMOTE"))
+    value = "<hidden>" if hidden else repr(detail["input"])
     return f"{setting}={value} is not allowed: {reason[:1].lower()}{reason[1:]}"
 
 
@@ -361,13 +385,15 @@ def _with_keys(config: Config) -> Config:
             )
         )
     keys = _create_keys(config.data_dir)
-    return config.model_copy(
-        update={name: SecretStr(getattr(keys, name)) for name in missing}
-    )
+    return config.model_copy(update={name: SecretStr(getattr(keys, name)) for name in missing})
 
 
 def _create_keys(data_dir: Path) -> EmbeddedKeys:
     try:
         return EmbeddedKeys.load_or_create(data_dir)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigurationError(
+            f"NETRAVEN_DATA_DIR={data_dir}: the directory cannot be used ({error.strerror})"
+        ) from None
+    except ValueError as error:
         raise ConfigurationError(str(error)) from None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery.backends.redis import RedisBackend, ResultConsumer
+from celery.backends.redis import (  # type: ignore[attr-defined]  # not in the stubs
+    RedisBackend,
+    ResultConsumer,
+)
 
 
 class _Deaf(ResultConsumer):

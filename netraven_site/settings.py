@@ -110,7 +110,9 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery -----------------------------------------------------------------------------------
-_REDIS_URL = _secret(NETRAVEN.redis_url) or (_STACK.redis_url if _STACK else "redis://127.0.0.1:1/0")
+_REDIS_URL = _secret(NETRAVEN.redis_url) or (
+    _STACK.redis_url if _STACK else "redis://127.0.0.1:1/0"
+)
 CELERY_BROKER_URL = _REDIS_URL
 CELERY_RESULT_BACKEND = f"netraven_site.results:UnwatchedRedisBackend+{_REDIS_URL}"
 CELERY_RESULT_EXPIRES = 3600

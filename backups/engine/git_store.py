@@ -105,6 +105,16 @@ class _Change:
         return f"+{self.added} -{self.removed} lines"
 
 
+#: Nothing but these two ways out: ``ext::`` would run a command (git-remote-ext(1)).
+_PUSH_LIMITS = (
+    *("-c", "protocol.allow=never"),
+    *("-c", "protocol.https.allow=always"),
+    *("-c", "protocol.ssh.allow=always"),
+    *("-c", "core.sshCommand=ssh -o BatchMode=yes"),
+)
+_PUSH_TIMEOUT_SECONDS = 300.0
+
+
 class GitStore:
     """The repository at ``path``, for any number of processes and threads at once.
 
@@ -196,6 +206,38 @@ class GitStore:
                 if kind != "blob":
                     raise RevisionNotFound(f"The Git store has no blob {blob_id}.")
                 yield blob_id, _decoded(body)
+
+    def diff(self, old_blob: str, new_blob: str) -> str:
+        """Return the hunks of the unified diff between two configurations; empty when equal.
+
+        Raises RevisionNotFound for ids that are no configurations, DeviceError when git needs
+        longer than 10 s for it.
+        """
+        for _ in self.read_blobs([old_blob, new_blob]):
+            continue
+        options = ["--no-color", "--no-ext-diff", "--no-textconv", "--histogram", "--text"]
+        with os_errors_named(self._path):
+            status, output, complaints = self._execute(
+                ["diff", *options, old_blob, new_blob], timeout_seconds=_DIFF_TIMEOUT_SECONDS
+            )
+        if status == -signal.SIGKILL:
+            raise store_failure("The two revisions differ too much to compare them in 10 s.")
+        text = _decoded(_checked("diff", status, output, complaints))
+        return text[text.index("@@") :] if text else ""
+
+    def push(self, remote: str) -> None:
+        """Push the main branch to ``remote``, an ``https://`` or ``ssh://`` URL or ``git@``.
+
+        Asks for no password: it is in the URL, in a credential helper or an SSH agent. Raises
+        DeviceError with what git says, without the URL.
+        """
+        status, _, complaints = self._execute(
+            [*_PUSH_LIMITS, "push", "--quiet", "--", remote, f"{BRANCH}:{BRANCH}"],
+            timeout_seconds=_PUSH_TIMEOUT_SECONDS,
+        )
+        if status != 0:
+            reason = " ".join(complaints.replace(remote, "the remote").split())[:300]
+            raise store_failure(f"The push to the Git remote failed: {reason or 'no answer'}")
 
     def fsck(self) -> list[str]:
         """Return what ``git fsck --strict`` finds wrong, one line each; empty when all is well.

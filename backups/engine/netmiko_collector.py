@@ -45,6 +45,12 @@ _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
     paramiko.RSAKey,
 )
 
+_NO_ENABLE_SECRET = (
+    "the device asks for an enable secret and the credential has none; add it, or give the "
+    "account privilege level 15"
+)
+_WRONG_ENABLE_SECRET = "the device did not accept the enable secret; check it in the credential"
+
 
 class NetmikoCollector:
     """The collector for every platform that Netmiko has a driver for."""
@@ -71,7 +77,7 @@ class NetmikoCollector:
             try:
                 session = driver(**_arguments(target, credential, limits, connection))
                 try:
-                    session.log_in(platform, credential)
+                    session.log_in(platform, credential, limits)
                     logged_in = time.monotonic()
                     outputs = tuple(
                         CommandOutput(
@@ -144,7 +150,7 @@ class _BoundedChannel(SSHChannel):
 
     def _gone(self) -> bool:
         assert self.remote_conn is not None  # as above
-        return self.remote_conn.closed or self.remote_conn.eof_received
+        return bool(self.remote_conn.closed or self.remote_conn.eof_received)
 
 
 class _Session(BaseConnection):
@@ -185,26 +191,27 @@ class _Session(BaseConnection):
     def cleanup(self, command: str = "") -> None:
         """Nothing to clean up: no configuration mode was entered; the transport is closed."""
 
-    def log_in(self, platform: PlatformDefinition, credential: DeviceCredential) -> None:
+    def log_in(
+        self, platform: PlatformDefinition, credential: DeviceCredential, limits: SessionLimits
+    ) -> None:
         """Log in, prepare the terminal and reach the mode that the commands need."""
         self._open()
-        if platform.privileged_mode is PrivilegedMode.NEVER or self._is_privileged():
+        mode = platform.privileged_mode
+        if mode is PrivilegedMode.NEVER or self._is_privileged():
             return
-        if credential.enable_secret is None:
-            if platform.privileged_mode is PrivilegedMode.IF_SECRET_GIVEN:
-                return
-            raise DeviceError(
-                ErrorCategory.ENABLE,
-                "the device is not in privileged mode; give the credential an enable secret "
-                "or the account privilege level 15",
-            )
+        secret = credential.enable_secret
+        if mode is PrivilegedMode.IF_SECRET_GIVEN and secret is None:
+            return
+        # A refused secret is asked for again, and Netmiko would wait for another prompt.
+        self.read_timeout_override = limits.login_timeout
         try:
-            self.enable()
+            self.enable()  # without a secret as well: devices in a lab often ask for none
         except (ValueError, NetmikoBaseException) as error:
             raise DeviceError(
-                ErrorCategory.ENABLE,
-                "the device did not accept the enable secret; check it in the credential",
+                ErrorCategory.ENABLE, _NO_ENABLE_SECRET if secret is None else _WRONG_ENABLE_SECRET
             ) from error
+        finally:
+            self.read_timeout_override = None
 
     def _is_privileged(self) -> bool:
         return _plain(self.channel.tail).rstrip().endswith(b"#")

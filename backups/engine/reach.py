@@ -20,7 +20,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-def connect(address: str, port: int, *, timeout: float, allowed: Sequence[Network]) -> socket.socket:
+def connect(
+    address: str, port: int, *, timeout: float, allowed: Sequence[Network]
+) -> socket.socket:
     """A TCP connection to ``address`` (an IP address or a DNS name).
 
     ``timeout`` is in seconds, per resolved address. Loopback, link-local, multicast, unspecified
@@ -58,7 +60,7 @@ def _check(address: Address, allowed: Sequence[Network]) -> None:
         or real.is_link_local
         or real.is_multicast
         or real.is_unspecified
-        or (real.is_reserved and not real.is_private)
+        or real.is_reserved
     ):
         raise DeviceError(
             ErrorCategory.ADDRESS_REFUSED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connection
@@ -12,7 +13,11 @@ from django.db.utils import ProgrammingError
 NOT_RUNNING = (
     "NetRaven's database does not answer: start it with 'make up' or 'python manage.py up'"
 )
+TOO_BUSY = "the database took too long to answer, or others kept it locked; try again later"
 NOT_MIGRATED = "the database is not set up yet: run 'python manage.py migrate' or start the stack"
+
+#: SQLSTATE query_canceled and lock_not_available: the server answers, but not in time.
+_GAVE_UP = {"57014", "55P03"}
 
 
 class StackCommand(BaseCommand):
@@ -24,14 +29,25 @@ class StackCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; a database that is down or goes down is one clear line."""
         try:
-            connection.ensure_connection()
+            _ask_database()
             return super().execute(*args, **options)
-        except (OperationalError, InterfaceError):
+        except UnicodeEncodeError:
+            raise CommandError("an argument is not UTF-8 text") from None
+        except (OperationalError, InterfaceError) as error:
+            if getattr(error.__cause__, "sqlstate", None) in _GAVE_UP:
+                raise CommandError(TOO_BUSY) from None
             raise CommandError(NOT_RUNNING) from None
         except ProgrammingError as error:
             if "does not exist" in str(error):
                 raise CommandError(NOT_MIGRATED) from None
             raise
+
+
+def _ask_database() -> None:
+    """Connect outside the pool, which would go on trying for a while. Raises OperationalError."""
+    if connection.connection is None:
+        with connection.wrap_database_errors:
+            psycopg.connect(**connection.get_connection_params()).close()
 
 
 def one_line(error: ValidationError) -> str:

@@ -13,7 +13,11 @@ _MAX_MESSAGE_LENGTH = 2000
 
 
 def job_log(
-    *, run: JobRun | int, message: str, level: LogLevel = LogLevel.INFO, device_id: int | None = None
+    *,
+    run: JobRun | int,
+    message: str,
+    level: LogLevel = LogLevel.INFO,
+    device_id: int | None = None,
 ) -> None:
     """Add a line to the log of ``run``."""
     run_id = run if isinstance(run, int) else run.pk

@@ -77,9 +77,7 @@ def claim_holds(*, claim: Claim) -> bool:
 
 def result_succeed(*, claim: Claim, snapshot: Snapshot, changed: bool) -> bool:
     """Record a backup whose configuration stands in Git. False when the claim is gone."""
-    return _finish(
-        claim, status=ResultStatus.SUCCEEDED, snapshot=snapshot, config_changed=changed
-    )
+    return _finish(claim, status=ResultStatus.SUCCEEDED, snapshot=snapshot, config_changed=changed)
 
 
 def result_suspect(*, claim: Claim, reasons: Sequence[str]) -> bool:
@@ -96,9 +94,7 @@ def result_fail(
     *, claim: Claim, status: ResultStatus, category: ErrorCategory, message: str
 ) -> bool:
     """Record that the device could not be backed up. False when the claim is gone."""
-    return _finish(
-        claim, status=status, error_category=category.value, error_message=_cut(message)
-    )
+    return _finish(claim, status=status, error_category=category.value, error_message=_cut(message))
 
 
 def result_retry(

@@ -227,7 +227,8 @@ def _end(
         summary = ", ".join(f"{count} {name.lower()}" for name, count in sorted(counts.items()))
         job_log(
             run=run,
-            message=f"the run ended as {status}" + (f": {reason or summary}" if reason or summary else ""),
+            message=f"the run ended as {status}"
+            + (f": {reason or summary}" if reason or summary else ""),
             level=LogLevel.INFO if status == RunStatus.COMPLETED_SUCCESS else LogLevel.WARNING,
         )
     return bool(ended)

@@ -47,9 +47,7 @@ def create_inventory(specs: list[DeviceSpec], simulator: SimulatorProcess) -> Jo
     """Import the devices the way a user does, with a credential and a job that share a tag."""
     devices_import_csv(file=io.StringIO(_as_csv(specs, simulator)))
     tags = tags_ensure(names=[TAG])
-    credential_create(
-        name="demo log-in", username=USERNAME, password=specs[0].password, tags=tags
-    )
+    credential_create(name="demo log-in", username=USERNAME, password=specs[0].password, tags=tags)
     return job_save_scheduled(job=Job(name=JOB_NAME), tags=tags)
 
 

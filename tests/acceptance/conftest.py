@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.lab import Lab, missing, running_lab
 from tests.support.leaks import Watch, watched_arguments
+from tests.support.openssh import ADDRESS
 from tests.support.up import Up
 
 #: Times short enough for a test, long enough for a busy machine. A small pool keeps devices
@@ -77,7 +78,14 @@ class Backups:
 @pytest.fixture(scope="session")
 def backups(up: Up, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Backups:
     """The routers are imported, have credentials, and were backed up once."""
-    _import(up, lab, tmp_path_factory.mktemp("inventory"))
+    import_devices(
+        up,
+        tmp_path_factory.mktemp("inventory") / "devices.csv",
+        [
+            (router.hostname, ADDRESS, router.sshd.port, "frr", f"frr;{router.hostname}-login")
+            for router in lab.routers
+        ],
+    )
     for router in lab.routers:
         login = router.login
         options, lines = ["--username", login.account, "--tags", f"{router.hostname}-login"], []
@@ -109,11 +117,10 @@ def run_job(up: Up, name: str, *, expected_exit: int = 0) -> dict[str, Any]:
     return printed
 
 
-def _import(up: Up, lab: Lab, directory: Path) -> None:
-    file = directory / "devices.csv"
-    lines = ["hostname,ip_address,port,platform,tags"]
-    for router in lab.routers:
-        tags = f"frr;{router.hostname}-login"
-        lines.append(f"{router.hostname},127.0.0.1,{router.sshd.port},frr,{tags}")
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert succeeded(up.command("import_devices", str(file))).startswith("3 devices were created")
+def import_devices(up: Up, file: Path, devices: Iterable[tuple[str, str, int, str, str]]) -> None:
+    """Import hostname, address, port, platform and tags of each device, by way of a CSV file."""
+    rows = [",".join(str(value) for value in device) for device in devices]
+    header = "hostname,ip_address,port,platform,tags"
+    file.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    printed = succeeded(up.command("import_devices", str(file)))
+    assert printed.startswith(f"{len(rows)} devices were created"), printed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 import tempfile
@@ -39,7 +38,8 @@ def short_canary() -> str:
 class Login:
     """How NetRaven logs in to one router."""
 
-    account: str
+    #: Login accounts are this machine's, so no two runs of the tests may share a name.
+    account: str = field(default_factory=lambda: f"nrtest-{secrets.token_hex(4)}")
     password: str | None = None
     key: KeyPair | None = None
     passphrase: str | None = None
@@ -103,45 +103,38 @@ def running_lab() -> Iterator[Lab]:
         resources.enter_context(openssh.separation_directory())
         passphrase = canary("Passphrase")
         logins = {
-            "edge1": {"password": canary("Login")},
-            "branch1": {"password": canary("Login")},
-            "core1": {"key": KeyPair(passphrase), "passphrase": passphrase},
+            "edge1": Login(password=canary("Login")),
+            "branch1": Login(password=canary("Login")),
+            "core1": Login(key=KeyPair(passphrase), passphrase=passphrase),
         }
-        routers = [
-            resources.enter_context(_running_router(name, directory / name, number, **login))
-            for number, (name, login) in enumerate(logins.items())
-        ]
-        lab = Lab(edge=routers[0], branch=routers[1], core=routers[2])
+        edge, branch, core = (
+            resources.enter_context(_running_router(directory / name, login))
+            for name, login in logins.items()
+        )
+        lab = Lab(edge=edge, branch=branch, core=core)
         _configure(lab)
         yield lab
 
 
 @contextmanager
-def _running_router(
-    name: str,
-    directory: Path,
-    number: int,
-    *,
-    password: str | None = None,
-    key: KeyPair | None = None,
-    passphrase: str | None = None,
-) -> Iterator[Router]:
+def _running_router(directory: Path, login: Login) -> Iterator[Router]:
     directory.mkdir(mode=0o755)
-    daemons = Frr(name, directory)
+    daemons = Frr(directory.name, directory)
     shell = _login_shell(directory / "shell", daemons)
     own_key = KeyPair()
     with ExitStack() as resources:
         resources.enter_context(daemons.running())
-        account = resources.enter_context(
-            login_account(
-                f"nrtest{os.getpid()}-{number}", shell=shell, group=frr.GROUP, password=password
-            )
+        resources.enter_context(
+            login_account(login.account, shell=shell, group=frr.GROUP, password=login.password)
         )
-        keys = [pair for pair in (own_key, key) if pair]
-        sshd = Sshd(directory / "ssh", account=account, keys=keys, password=password is not None)
+        sshd = Sshd(
+            directory / "ssh",
+            account=login.account,
+            keys=[pair for pair in (own_key, login.key) if pair],
+            password=login.password is not None,
+        )
         resources.callback(sshd.stop)
         sshd.start()
-        login = Login(account=account, password=password, key=key, passphrase=passphrase)
         own_key_file = own_key.write(directory / "ssh" / "own_key")
         yield Router(frr=daemons, sshd=sshd, login=login, _own_key=own_key_file)
 

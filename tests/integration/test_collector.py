@@ -18,6 +18,7 @@ from credentials.secret import DeviceCredential
 from inventory.platforms import get_platform
 from netraven_site.demo.simulator import DeviceSpec, Fault, FaultKind
 from tests.support.devices import ThreadedFleet, device_spec, fleet_in_thread
+from tests.support.waiting import wait_for
 
 PLATFORMS = ("cisco_ios", "cisco_nxos", "arista_eos", "juniper_junos", "vyos", "frr", "linux")
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -92,6 +93,14 @@ def test_wrong_enable_secret() -> None:
     assert "not-it" not in str(error)
 
 
+def test_missing_enable_secret() -> None:
+    spec = device_spec("cisco_ios", enable_secret="En-able-9")
+    with fleet_in_thread(spec) as fleet:
+        error = failure(fleet, spec, enable_secret=None)
+    assert error.category is ErrorCategory.ENABLE
+    assert "has none" in error.message
+
+
 def test_wrong_password() -> None:
     spec = device_spec("cisco_ios")
     with fleet_in_thread(spec) as fleet:
@@ -106,7 +115,10 @@ def test_wrong_password() -> None:
         (FaultKind.HANG_AFTER_LOGIN, {ErrorCategory.READ_TIMEOUT, ErrorCategory.DEADLINE}),
         (FaultKind.HANG_MID_OUTPUT, {ErrorCategory.READ_TIMEOUT}),
         (FaultKind.DROP_MID_OUTPUT, {ErrorCategory.SESSION_DROPPED}),
-        (FaultKind.DROP_BEFORE_BANNER, {ErrorCategory.SSH_NEGOTIATION, ErrorCategory.SESSION_DROPPED}),
+        (
+            FaultKind.DROP_BEFORE_BANNER,
+            {ErrorCategory.SSH_NEGOTIATION, ErrorCategory.SESSION_DROPPED},
+        ),
         (FaultKind.FLOOD, {ErrorCategory.OUTPUT_TOO_LARGE}),
         (FaultKind.DRIP, {ErrorCategory.DEADLINE}),
         (FaultKind.AUTH_FAIL, {ErrorCategory.AUTHENTICATION}),
@@ -119,8 +131,8 @@ def test_faults_have_their_category(kind: FaultKind, category: set[ErrorCategory
         error = failure(fleet, spec)
     assert error.category in category
     assert "\n" not in error.message
-    # The watch over deadlines stays; the threads of the session are gone.
-    assert threading.active_count() <= before + 1
+    # The watch over deadlines stays; the threads of the session go.
+    wait_for(lambda: threading.active_count() <= before + 1, "the end of the session's threads", 5)
 
 
 def test_known_host_key_is_required() -> None:

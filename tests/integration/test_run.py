@@ -68,7 +68,9 @@ def test_backs_up_changes_and_leaves_alone(git_directory: Path) -> None:
         secrets = {secret for spec in specs for secret in fleet.secrets(spec.hostname)}
         everything = _everything_readable(git_directory)
         leaked = {secret for secret in secrets | set(SECRETS.values()) if secret in everything}
-        assert not leaked, [line for line in everything.splitlines() if any(secret in line for secret in leaked)][:5]
+        assert not leaked, [
+            line for line in everything.splitlines() if any(secret in line for secret in leaked)
+        ][:5]
         newest = snapshot_get(device=Device.objects.get(hostname="r0"))
         archive = newest.archives.get()
         assert archive_bytes(archive=archive).decode().replace("\r\n", "\n").strip() == (
@@ -123,9 +125,7 @@ def test_trouble_of_one_device_is_its_own(configure: Callable[..., None]) -> Non
         lonely.tags.clear()
         run = wait_for_end(request_run(job=job, trigger=Trigger.MANUAL), seconds=120)
         results = by_hostname(run.pk)
-        found = {
-            name: (result.status, result.error_category) for name, result in results.items()
-        }
+        found = {name: (result.status, result.error_category) for name, result in results.items()}
     assert found == {
         "good": ("SUCCEEDED", ""),
         "hangs": ("FAILED", "deadline"),

@@ -22,6 +22,8 @@ GROUP = "frrvty"
 
 _DAEMONS = Path("/usr/lib/frr")
 _SOCKETS = Path("/run/frr")
+#: ospfd puts this file here whatever ``-N`` says.
+_OSPF_STATE = _SOCKETS / "ospfd-gr.json"
 #: In the order of their start. mgmtd came with FRRouting 9 and has to run first there.
 _NAMES = ("mgmtd", "zebra", "staticd", "bgpd", "ospfd", "ripd")
 _USER = "frr"
@@ -85,6 +87,8 @@ class Frr:
             _SOCKETS.mkdir(mode=0o755)
             shutil.chown(_SOCKETS, _USER, _USER)
             resources.callback(shutil.rmtree, _SOCKETS)
+        if not _OSPF_STATE.exists():
+            resources.callback(_OSPF_STATE.unlink, missing_ok=True)
         sockets = _SOCKETS / self._pathspace
         sockets.mkdir(mode=0o750)
         resources.callback(shutil.rmtree, sockets)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-import psycopg.sql
 import redis
+from psycopg import sql
 
 _WATCH_SECONDS = 0.03
 _COMPRESSED_AT = 64
@@ -160,7 +160,7 @@ def _database_values(url: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _redis_values(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
-    readers = {
+    readers: dict[bytes, Callable[[bytes], object]] = {
         b"string": client.get,
         b"hash": client.hgetall,
         b"set": client.smembers,
@@ -169,8 +169,9 @@ def _redis_values(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
         b"stream": client.xrange,
     }
     for key in client.scan_iter():
-        value = readers[client.type(key)](key)
-        yield key.decode(errors="replace"), key + repr(value).encode()
+        kind = client.type(key)
+        assert isinstance(kind, bytes)  # the client decodes nothing
+        yield key.decode(errors="replace"), key + repr(readers[kind](key)).encode()
 
 
 def _command_lines() -> set[bytes]:

@@ -121,13 +121,23 @@ class Up:
                 return child.pid
         return None
 
+    def http_get(self, port: int, path: str, authorization: str) -> tuple[int, bytes]:
+        """Status and body of the answer to a GET."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Authorization": authorization})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
     def http_status(self, port: int, path: str, authorization: str = "") -> int:
         """Status of the answer to a GET."""
-        return self._get(port, path, authorization)[0]
+        return self.http_get(port, path, authorization)[0]
 
     def http_json(self, port: int, path: str, authorization: str) -> Any:
         """The parsed answer to a GET, which has to be a 200."""
-        status, body = self._get(port, path, authorization)
+        status, body = self.http_get(port, path, authorization)
         assert status == http.HTTPStatus.OK, f"{path}: {status} {body[:200]!r}"
         return json.loads(body)
 
@@ -143,15 +153,6 @@ class Up:
                 headers={"Content-Type": "application/json"},
             )
             return f"Bearer {json.load(connection.getresponse())['access']}"
-        finally:
-            connection.close()
-
-    def _get(self, port: int, path: str, authorization: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        try:
-            connection.request("GET", path, headers={"Authorization": authorization})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
         finally:
             connection.close()
 

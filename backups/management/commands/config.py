@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import getpass
 import json
+import os
 import re
 import sys
 from typing import Any
@@ -81,7 +82,7 @@ class Command(StackCommand):
         archive = archive_newest(snapshot=snapshot)
         if archive is None:
             raise CommandError(f"{device.hostname}: the raw copy of this revision is not kept")
-        reader = f"command line ({getpass.getuser()})"
+        reader = f"command line ({_system_user()})"
         raw = archive_read(archive=archive, reader=reader, reason=reason)
         if as_json:
             encoded = base64.b64encode(raw).decode()
@@ -99,7 +100,9 @@ class Command(StackCommand):
         else:
             old = snapshot_before(snapshot=new)
         if old is None:
-            raise CommandError(f"{device.hostname} has one revision only; there is nothing to compare")
+            raise CommandError(
+                f"{device.hostname} has one revision only; there is nothing to compare"
+            )
         diff = unified_diff(old=old, new=new)
         if options["json"]:
             row = {"hostname": device.hostname, "from": old.commit, "to": new.commit, "diff": diff}
@@ -144,6 +147,13 @@ class Command(StackCommand):
                 self.stdout.write(str(entry["hostname"]))
             for match in entry["matches"]:
                 self.stdout.write(f"{entry['hostname']}:{match['line']}: {match['text']}")
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return f"user id {os.getuid()}"
 
 
 def _row(snapshot: Snapshot) -> dict[str, Any]:

@@ -67,16 +67,26 @@ class Command(StackCommand):
 
 def _secret(prompt: str) -> str:
     """One line of standard input without its line end; asked for without echo on a terminal."""
-    value = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-    if not value:
-        raise CommandError(f"{prompt.rstrip(': ').lower()}: nothing was given on standard input")
-    return value
+    name = prompt.rstrip(": ").lower()
+    if sys.stdin is None:  # closed
+        raise CommandError(f"{name}: nothing was given on standard input")
+    try:
+        value = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+        value.encode()
+    except UnicodeError:
+        raise CommandError(f"{name}: what standard input gave is not UTF-8 text") from None
+    if not value.rstrip("\r\n"):
+        raise CommandError(f"{name}: nothing was given on standard input")
+    return value.rstrip("\r\n")
 
 
 def _key(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise CommandError(f"{path}: not a private key file in text form") from None
+        text = ""
+    if "PRIVATE KEY-----" not in text:
+        raise CommandError(f"{path}: not a private key file in OpenSSH or PEM form")
+    return text
