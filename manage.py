@@ -20,13 +20,13 @@ def _prepare(command: list[str]) -> None:
     if command not in (["up"], ["demo"]):
         return
     from netraven_site.config import ConfigurationError, prepare_embedded_keys
-    from netraven_site.demo.environment import DemoRunning, prepare
+    from netraven_site.demo.environment import DemoUnavailable, prepare
 
     try:
         if command == ["demo"]:
             prepare()
         prepare_embedded_keys()
-    except (ConfigurationError, DemoRunning) as error:
+    except (ConfigurationError, DemoUnavailable) as error:
         raise SystemExit(f"netraven: {error}") from None
 
 

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups.engine.collector import SessionLimits
-from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.config_path import config_path
+from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
 from backups.engine.redaction import Redactor, redacted_from_store
@@ -92,9 +92,9 @@ def backup_collect(*, request: BackupRequest) -> BackupOutcome:
 def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> Snapshot | None:
     """Write the encrypted raw copy and, for a trusted outcome, the snapshot that goes to Git.
 
-    Gives the snapshot in which the content stands, None for a suspect outcome. Equal content makes no snapshot; it makes an archive row only when something that
-    redaction hides has changed. The row of the device is locked, so that two runs cannot both
-    store a first revision.
+    Gives the snapshot in which the content stands, None for a suspect outcome. Equal content makes
+    no snapshot; it makes an archive row only when something that redaction hides has changed. The
+    row of the device is locked, so that two runs cannot both store a first revision.
     """
     device = Device.objects.select_for_update(of=("self",)).get(pk=device.pk)
     _remember_host_key(device, outcome.host_key)

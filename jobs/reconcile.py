@@ -105,6 +105,6 @@ def _commit_pending() -> int:
         try:
             snapshots_commit(device_id=device_id)
         except DeviceError as error:
-            logger.error("snapshots wait for Git: %s", error.message)
+            logger.warning("snapshots wait for Git: %s", error.message)
             return done
     return len(devices)

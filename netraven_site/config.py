@@ -233,6 +233,9 @@ class Config(BaseSettings):
     def _safe_remote(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("https://", "ssh://", "git@")):
             raise ValueError("it must start with https://, ssh:// or git@")
+        # It would stand in the arguments of git, for every user of the machine to read.
+        if value is not None and urlsplit(value).password is not None:
+            raise ValueError("it must not hold a password; use an SSH key")
         return value
 
     @field_validator("time_zone")
@@ -253,8 +256,8 @@ class Config(BaseSettings):
     def _lease_outlives_heartbeat(self) -> Config:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise ValueError(
-                f"{_PREFIX}LEASE_SECONDS={self.lease_seconds:g} is not allowed: it must be at least "
-                f"twice {_PREFIX}HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
+                f"{_PREFIX}LEASE_SECONDS={self.lease_seconds:g} is not allowed: it must be at "
+                f"least twice {_PREFIX}HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
             )
         return self
 

@@ -10,6 +10,11 @@ from celery.backends.redis import (  # type: ignore[attr-defined]  # not in the 
 )
 
 
+def backend_url(redis_url: str) -> str:
+    """``redis_url`` as Celery's ``result_backend`` for the class below."""
+    return f"{UnwatchedRedisBackend.__module__}:{UnwatchedRedisBackend.__name__}+{redis_url}"
+
+
 class _Deaf(ResultConsumer):
     """Subscribes to no result."""
 

@@ -12,8 +12,8 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from netraven_site.config import Config, ConfigurationError, load_config
+from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
-
 
 # Lets annotations such as ModelAdmin[Device] stand in class definitions.
 django_stubs_ext.monkeypatch()
@@ -114,7 +114,7 @@ _REDIS_URL = _secret(NETRAVEN.redis_url) or (
     _STACK.redis_url if _STACK else "redis://127.0.0.1:1/0"
 )
 CELERY_BROKER_URL = _REDIS_URL
-CELERY_RESULT_BACKEND = f"netraven_site.results:UnwatchedRedisBackend+{_REDIS_URL}"
+CELERY_RESULT_BACKEND = backend_url(_REDIS_URL)
 CELERY_RESULT_EXPIRES = 3600
 #: Would store arguments and tracebacks of tasks.
 CELERY_RESULT_EXTENDED = False

@@ -64,7 +64,7 @@ _FULL_ID = re.compile(r"[0-9a-f]{40}")
 _SHORT_ID = re.compile(r"[0-9a-f]{7,39}")
 
 
-class RevisionNotFound(LookupError):  # noqa: N818 - reads as what happened, like Django's own
+class RevisionNotFound(LookupError):
     """The Git store has no such revision, path or blob. The message is safe to show."""
 
 

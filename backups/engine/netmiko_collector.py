@@ -45,11 +45,11 @@ _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (
     paramiko.RSAKey,
 )
 
-_NO_ENABLE_SECRET = (
+_ASKS_FOR_ENABLE = (
     "the device asks for an enable secret and the credential has none; add it, or give the "
     "account privilege level 15"
 )
-_WRONG_ENABLE_SECRET = "the device did not accept the enable secret; check it in the credential"
+_REFUSED_ENABLE = "the device did not accept the enable secret; check it in the credential"
 
 
 class NetmikoCollector:
@@ -88,7 +88,7 @@ class NetmikoCollector:
                     )
                 finally:
                     session.disconnect()
-            except Exception as error:  # noqa: BLE001 - Netmiko and Paramiko raise anything
+            except Exception as error:  # Netmiko and Paramiko raise anything
                 raise _as_device_error(error, deadline, limits) from error
         return Collection(
             outputs=outputs,
@@ -208,7 +208,7 @@ class _Session(BaseConnection):
             self.enable()  # without a secret as well: devices in a lab often ask for none
         except (ValueError, NetmikoBaseException) as error:
             raise DeviceError(
-                ErrorCategory.ENABLE, _NO_ENABLE_SECRET if secret is None else _WRONG_ENABLE_SECRET
+                ErrorCategory.ENABLE, _ASKS_FOR_ENABLE if secret is None else _REFUSED_ENABLE
             ) from error
         finally:
             self.read_timeout_override = None

@@ -27,7 +27,7 @@ RULES = _HERE / "rules"
 GENERIC_FAMILY = "generic"
 
 
-class UnknownPlatform(LookupError):  # noqa: N818 - reads as what it says: there is none
+class UnknownPlatform(LookupError):
     """There is no platform of this name. The message names the nearest ones."""
 
     def __init__(self, name: str) -> None:

@@ -109,7 +109,7 @@ def _request(result: DeviceResult, credential: DeviceCredential) -> BackupReques
 def _store(
     result: DeviceResult, claim: Claim, request: BackupRequest, outcome: BackupOutcome
 ) -> DeviceDone | None:
-    """Archive and snapshot first, then Git and the record; each step asks whether the claim holds."""
+    """Archive and snapshot first, then Git and the record; each asks whether the claim holds."""
     assert result.device is not None  # _credential has looked
     label = RunLabel(run_id=result.run_id, job_name=result.run.job_name)
     with transaction.atomic():
@@ -215,7 +215,10 @@ def _log_failure(
     result: DeviceResult, failure: DeviceError, delay: float | None, secrets: tuple[str, ...]
 ) -> None:
     then = "given up" if delay is None else f"tried again in {delay:.0f} s"
-    message = f"{result.hostname}: attempt {result.attempts}: {failure.category}: {failure.message}; {then}"
+    message = (
+        f"{result.hostname}: attempt {result.attempts}: {failure.category}: {failure.message}; "
+        f"{then}"
+    )
     level = LogLevel.ERROR if delay is None else LogLevel.WARNING
     connection_log(result=result, level=level, message=message, secrets=secrets)
     job_log(run=result.run_id, device_id=result.device_id, level=level, message=message)

@@ -22,7 +22,6 @@ from jobs.models import DeviceResult
 from jobs.policy import MAX_LOSSES
 from jobs.services.logs import job_log, safe_message
 
-
 #: From the first attempt to now, waits between attempts included.
 _SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
 
@@ -100,7 +99,7 @@ def result_fail(
 def result_retry(
     *, claim: Claim, category: ErrorCategory, message: str, delay_seconds: float
 ) -> bool:
-    """Record a failure that is tried again after ``delay_seconds``. False when the claim is gone."""
+    """Record a failure that is tried again after a delay. False when the claim is gone."""
     return bool(
         _held(claim).update(
             status=ResultStatus.RETRYING,

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import MutableMapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from netraven_site.config import PROJECT_DIR
@@ -23,20 +24,24 @@ _DEVICE_NETWORKS = "127.0.0.0/8"
 _BACKOFF_SECONDS = "1"
 
 
-class DemoRunning(Exception):
-    """A demo runs already; the message says so."""
+class DemoUnavailable(Exception):
+    """The demo cannot run here now; the message says why and what to do."""
 
 
 def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
     """Point ``environment`` at an empty data directory for the demo.
 
     The data of the last demo is removed, nothing else. Must run before the settings are loaded.
-    Raises DemoRunning while another demo uses the directory.
+    Raises DemoUnavailable while another demo uses the directory, or without the packages for it.
     """
+    if find_spec("asyncssh") is None:
+        raise DemoUnavailable(
+            "the demo needs more packages: pip install -r requirements-local.lock"
+        )
     parent = Path(environment.get("NETRAVEN_DATA_DIR", PROJECT_DIR / "var"))
     data_dir = parent.resolve() / "demo"
     if StackState.read(data_dir) is not None:
-        raise DemoRunning("a demo is running already; stop it with Ctrl-C first")
+        raise DemoUnavailable("a demo is running already; stop it with Ctrl-C first")
     shutil.rmtree(data_dir, ignore_errors=True)
     for name in _SERVER_VARIABLES:
         environment.pop(name, None)

@@ -16,6 +16,7 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from netraven_site.celery import app as celery_app
+from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
 
 ADMIN_USER = "admin"
@@ -30,7 +31,7 @@ def use_stack(state: StackState) -> None:
     target.update({key: fresh[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
     target["OPTIONS"] = options
     connections.close_all()
-    celery_app.conf.update(broker_url=state.redis_url, result_backend=state.redis_url)
+    celery_app.conf.update(broker_url=state.redis_url, result_backend=backend_url(state.redis_url))
 
 
 def migrate() -> bool:

@@ -1,0 +1,22 @@
+"""Rows for tests: valid by default, a keyword away from anything else."""
+
+from __future__ import annotations
+
+from tests.factories.backups import backup_outcome
+from tests.factories.credentials import CredentialFactory, TagFactory
+from tests.factories.inventory import DeviceFactory, ZoneFactory
+from tests.factories.jobs import DeviceResultFactory, JobFactory, JobRunFactory
+from tests.factories.users import UserFactory, user_with
+
+__all__ = [
+    "CredentialFactory",
+    "DeviceFactory",
+    "DeviceResultFactory",
+    "JobFactory",
+    "JobRunFactory",
+    "TagFactory",
+    "UserFactory",
+    "ZoneFactory",
+    "backup_outcome",
+    "user_with",
+]

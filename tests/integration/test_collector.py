@@ -173,7 +173,7 @@ def test_loopback_is_refused_unless_allowed() -> None:
         connect_timeout=3, login_timeout=5, command_timeout=3, deadline=12, max_output_bytes=1000
     )
     login = DeviceCredential(name="lab", username="u", password="p")
-    for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254", "0.0.0.0"):
+    for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254", "0.0.0.0"):  # noqa: S104 - refused, not bound
         target = DeviceTarget(
             device_id=1, hostname="x", address=address, port=22, platform="cisco_ios"
         )

@@ -65,8 +65,10 @@ def sessions() -> Iterator[list[dict[str, Any]]]:
     player = REFERENCE_DATA / "device-replays"
     only = [argument for name in REPLAYED for argument in ("--only", f"{name}-*")]
     process = subprocess.Popen(
-        [sys.executable, player / "replayd.py", "--sessions", player / "sessions", *only]
-        + ["--listen", "127.0.0.1", "--base-port", str(30000 + os.getpid() % 20000)],
+        [
+            *(sys.executable, player / "replayd.py", "--sessions", player / "sessions", *only),
+            *("--listen", "127.0.0.1", "--base-port", str(30000 + os.getpid() % 20000)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

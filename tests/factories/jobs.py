@@ -1,0 +1,58 @@
+"""Jobs, runs and device results."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from credentials.services import tags_ensure
+from jobs.choices import ResultStatus, RunStatus, Trigger
+from jobs.models import DeviceResult, Job, JobRun
+from jobs.schedules import job_save_scheduled
+from tests.factories.inventory import DeviceFactory
+
+
+class JobFactory(DjangoModelFactory[Job]):
+    """A job without a schedule; ``tags`` are names."""
+
+    class Meta:
+        model = Job
+
+    name = factory.Sequence(lambda number: f"job{number}")
+
+    @classmethod
+    def _create(cls, model_class: type[Job], *args: Any, **kwargs: Any) -> Job:
+        tags = tags_ensure(names=kwargs.pop("tags", ()))
+        return job_save_scheduled(job=Job(**kwargs), tags=tags)
+
+
+class JobRunFactory(DjangoModelFactory[JobRun]):
+    """A run that is under way."""
+
+    class Meta:
+        model = JobRun
+
+    job = factory.SubFactory(JobFactory)
+    job_name = factory.SelfAttribute("job.name")
+    status = RunStatus.RUNNING.value
+    trigger = Trigger.MANUAL.value
+    started_at = factory.LazyFunction(timezone.now)
+    queued_at = factory.LazyFunction(timezone.now)
+    deadline_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
+
+
+class DeviceResultFactory(DjangoModelFactory[DeviceResult]):
+    """A device that waits for its task in a run that is under way."""
+
+    class Meta:
+        model = DeviceResult
+
+    run = factory.SubFactory(JobRunFactory)
+    device = factory.SubFactory(DeviceFactory)
+    hostname = factory.SelfAttribute("device.hostname")
+    status = ResultStatus.PENDING.value
+    queued_at = factory.LazyFunction(timezone.now)
