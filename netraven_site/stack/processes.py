@@ -69,10 +69,15 @@ def beat(config: Config) -> ProcessSpec:
     return _celery(config, "beat", Stage.FRONT, "beat", "--pidfile=", "-l", config.log_level)
 
 
+#: ``kwargs`` shows device and run of a task.
+_FLOWER_COLUMNS = "name,kwargs,state,result,received,runtime,worker,uuid"
+
+
 def flower(config: Config, password: str) -> ProcessSpec:
     """Flower on the loopback address, behind a password that is not among the arguments."""
     options = [f"--port={config.flower_port}", f"--address={LOOPBACK}"]
     options += [f"--max_tasks={_FLOWER_TASKS}", "--persistent=False"]
+    options += [f"--tasks_columns={_FLOWER_COLUMNS}"]
     secret = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
     return _celery(config, "flower", Stage.FRONT, "flower", *options, extra=secret)
 
