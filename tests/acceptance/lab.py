@@ -29,7 +29,7 @@ def canary(label: str) -> str:
 
 
 def short_canary() -> str:
-    """One of eight characters: OSPF has no room for more. Such letters are in no hash."""
+    """One of eight characters, as OSPF has no room for more; hex digests have no such letters."""
     letters = "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ" + string.digits
     return "Q" + "".join(secrets.choice(letters) for _ in range(7))
 

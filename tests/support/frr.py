@@ -37,7 +37,7 @@ def missing() -> str | None:
     if shutil.which("vtysh") is None or not (_DAEMONS / "zebra").exists():
         return "FRRouting is not installed: apt-get install frr"
     if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode != 0:
-        return "this machine lets nobody make a network namespace"
+        return "FRRouting needs CAP_NET_ADMIN and CAP_SYS_ADMIN, and root has not got them here"
     return None
 
 

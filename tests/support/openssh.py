@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -80,7 +82,22 @@ def login_account(name: str, *, shell: Path, group: str, password: str | None) -
         subprocess.run(["chpasswd", *options], input=sealed, text=True, check=True)
         yield name
     finally:
+        _end_sessions(name)
         subprocess.run(["userdel", name], check=True)
+
+
+def _end_sessions(account: str) -> None:
+    """End what still runs for the account: it cannot be removed before."""
+    uid = pwd.getpwnam(account).pw_uid
+    sessions = [
+        process
+        for process in psutil.process_iter(["uids"])
+        if process.info["uids"] and uid in process.info["uids"]
+    ]
+    for session in sessions:
+        with suppress(psutil.NoSuchProcess):
+            session.kill()
+    psutil.wait_procs(sessions, timeout=10)
 
 
 @contextmanager

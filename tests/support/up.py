@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -76,16 +76,20 @@ class Up:
     def start(self) -> Up:
         """Start it and wait until it says that it is ready."""
         with self.output_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
-                cwd=_PROJECT,
-                env=self._environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.process = self.popen(stdout=output)
         wait_until(self._ready_or_over, "up is ready", _READY_SECONDS)
         assert self.process.poll() is None, self.output()
         return self
+
+    def popen(self, *, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        """Start it without waiting."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "up"],
+            cwd=_PROJECT,
+            env=self._environment,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+        )
 
     def output(self) -> str:
         return self.output_file.read_text(encoding="utf-8")

@@ -1,0 +1,49 @@
+"""Work in threads of their own, each with its own database connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from django.db import connection
+
+_T = TypeVar("_T")
+_SECONDS = 30.0
+
+
+def in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> Future[_T]:
+    """``work`` in a thread of ``pool``; its database connection is closed after it."""
+
+    def run() -> _T:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return pool.submit(run)
+
+
+def all_at_once(count: int, work: Callable[[], _T]) -> list[_T]:
+    """What ``count`` threads give that start ``work`` at the same moment."""
+    barrier = threading.Barrier(count)
+
+    def start() -> _T:
+        connection.ensure_connection()
+        barrier.wait(_SECONDS)
+        return work()
+
+    with ThreadPoolExecutor(count) as pool:
+        futures = [in_thread(pool, start) for _ in range(count)]
+        return [future.result(_SECONDS) for future in futures]
+
+
+def waits_for_lock() -> bool:
+    """Whether some database session is waiting for a lock of another one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(cursor.fetchone()[0])
