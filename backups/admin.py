@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -79,6 +80,10 @@ class ArchiveAdmin(ReadOnlyAdmin):
     list_select_related = ["device", "snapshot__device"]
     search_fields = ["device__hostname"]
     fields = ["device", "snapshot", "collected_at", "size_bytes", "media_type", "key_id", "run_id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Archive]:
+        queryset: QuerySet[Archive] = super().get_queryset(request)
+        return queryset.defer("sealed")  # megabytes that no page shows
 
 
 @admin.register(ArchiveReading)

@@ -96,7 +96,7 @@ def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> 
     no snapshot; it makes an archive row only when something that redaction hides has changed. The
     row of the device is locked, so that two runs cannot both store a first revision.
     """
-    device = Device.objects.select_for_update(of=("self",)).get(pk=device.pk)
+    device = Device.objects.select_for_update(of=("self",), no_key=True).get(pk=device.pk)
     _remember_host_key(device, outcome.host_key)
     if outcome.config is None:
         _archive(device, outcome, label, snapshot=None)
@@ -130,7 +130,7 @@ def snapshots_commit(*, device_id: int) -> None:
     Raises DeviceError when Git cannot be written; the snapshots then stay pending and lose
     nothing. Safe to run twice and in many processes: the device's row is locked.
     """
-    device = Device.objects.select_for_update(of=("self",)).get(pk=device_id)
+    device = Device.objects.select_for_update(of=("self",), no_key=True).get(pk=device_id)
     pending = Snapshot.objects.filter(device=device, state=SnapshotState.PENDING).order_by("id")
     for snapshot in pending:
         _commit(device, snapshot)

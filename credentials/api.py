@@ -5,12 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework import serializers, viewsets
+from rest_framework.validators import UniqueValidator
 
 from credentials.models import MAX_TAG_LENGTH, Tag, validate_name
 
 
 class TagSerializer(serializers.ModelSerializer[Tag]):
     """A tag as it comes and goes."""
+
+    name = serializers.CharField(
+        max_length=MAX_TAG_LENGTH,
+        validators=[
+            validate_name,
+            UniqueValidator(
+                queryset=Tag.objects.all(),
+                lookup="iexact",
+                message="There is already a tag with this name.",
+            ),
+        ],
+    )
 
     class Meta:
         model = Tag

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -80,7 +81,9 @@ class JobAdmin(ModelAdmin[Job]):
     def run_now(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         for job in queryset:
             try:
-                run = request_run(job=job, trigger=Trigger.MANUAL, requested_by=request.user)
+                run = request_run(
+                    job=job, trigger=Trigger.MANUAL, requested_by=cast("User", request.user)
+                )
             except JobDisabled as error:
                 self.message_user(request, str(error), messages.WARNING)
                 continue

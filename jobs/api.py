@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
@@ -59,7 +60,9 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
     """One execution of a job, with the counts of its devices."""
 
     duration_seconds = serializers.FloatField(read_only=True, allow_null=True)
-    requested_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    requested_by: serializers.SlugRelatedField[User] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
 
     class Meta:
         model = JobRun
@@ -130,7 +133,9 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
         if not request.user.has_perm("jobs.run_job"):
             raise exceptions.PermissionDenied("You may not run jobs; ask for the operator role.")
         try:
-            run = request_run(job=self.get_object(), trigger=Trigger.API, requested_by=request.user)
+            run = request_run(
+                job=self.get_object(), trigger=Trigger.API, requested_by=cast("User", request.user)
+            )
         except JobDisabled as error:
             raise exceptions.ValidationError(str(error)) from error
         return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

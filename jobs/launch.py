@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -25,7 +25,7 @@ def request_run(
     *,
     job: Job,
     trigger: Trigger,
-    requested_by: AbstractBaseUser | None = None,
+    requested_by: User | None = None,
     slot_at: datetime | None = None,
 ) -> JobRun:
     """Create a run of ``job`` and have it started once the transaction is committed.

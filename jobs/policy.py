@@ -55,8 +55,8 @@ def retry_delay(
     if category in NEVER_RETRIED or attempt >= limits.attempts:
         return None
     draw = random.random() if jitter is None else jitter  # noqa: S311 - spreads load, no secret
-    longest = min(limits.backoff_max_seconds, limits.backoff_seconds * 2 ** (attempt - 1))
-    return longest * (0.5 + draw / 2)
+    doubled = limits.backoff_seconds * float(2 ** (attempt - 1))
+    return min(limits.backoff_max_seconds, doubled) * (0.5 + draw / 2)
 
 
 def failure_status(category: ErrorCategory) -> ResultStatus:

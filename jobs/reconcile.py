@@ -12,12 +12,13 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
 from backups.services import devices_with_pending_snapshots, snapshots_commit
 from jobs.choices import RunStatus
 from jobs.launch import ring
-from jobs.models import JobRun, ReconcilerTick
+from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.services import results, runs
 from jobs.tasks import advance, resend
 
@@ -56,9 +57,9 @@ def reconcile_if_elected() -> Reconciled | None:
 def reconcile() -> Reconciled:
     """One pass over everything that is open."""
     lost = results.results_take_expired(limit=_LIMIT)
-    resend(lost, isolated=True)
+    _resend(lost, isolated=True)
     unanswered = results.results_take_unanswered(limit=_LIMIT)
-    resend(unanswered, isolated=False)
+    _resend(unanswered, isolated=False)
     return Reconciled(
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
@@ -66,6 +67,14 @@ def reconcile() -> Reconciled:
         runs_ended=_advance_open_runs(),
         devices_committed=_commit_pending(),
     )
+
+
+def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:
+    """Ring again. A broker that is down is no loss: the rows are found again later."""
+    try:
+        resend(devices, isolated=isolated)
+    except OperationalError:
+        logger.warning("the broker is down; %s devices are sent again later", len(devices))
 
 
 def _start_forgotten_runs() -> int:
@@ -101,10 +110,12 @@ def _is_stalled(run: JobRun) -> bool:
 def _commit_pending() -> int:
     older = settings.NETRAVEN.lease_seconds
     devices = devices_with_pending_snapshots(older_than_seconds=older, limit=_LIMIT)
-    for done, device_id in enumerate(devices):
+    problems = []
+    for device_id in devices:
         try:
             snapshots_commit(device_id=device_id)
         except DeviceError as error:
-            logger.warning("snapshots wait for Git: %s", error.message)
-            return done
-    return len(devices)
+            problems.append(error.message)
+    if problems:
+        logger.warning("snapshots of %s devices wait for Git: %s", len(problems), problems[-1])
+    return len(devices) - len(problems)

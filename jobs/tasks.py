@@ -10,6 +10,7 @@ from celery import Task, chord, shared_task
 from celery.canvas import Signature
 from django.conf import settings
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from backups.services import configs_push
 from jobs import leases
@@ -26,6 +27,8 @@ CONTROL_QUEUE = "control"
 DEVICES_QUEUE = "devices"
 ISOLATED_QUEUE = "isolated"
 GIT_QUEUE = "git"
+#: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
+_BROKER_DOWN = (OperationalError, RedisError)
 
 
 def device_queue(result: DeviceResult) -> str:
@@ -46,7 +49,7 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
     if done is None:
         return "claim lost"
     if done.retry_seconds is not None:
-        raise self.retry(countdown=done.retry_seconds, kwargsrepr=_label(result))
+        raise self.retry(countdown=done.retry_seconds, **_label(result))
     return str(done.status)
 
 
@@ -74,7 +77,7 @@ def advance(run_id: int) -> None:
         wave = runs.run_take_wave(run=run)
         if wave:
             send_wave(run_id, wave)
-    except OperationalError:
+    except _BROKER_DOWN:
         logger.warning("the broker is down; the devices of run %s are sent again later", run_id)
         return
     except Exception:
@@ -129,14 +132,17 @@ def _resolve(run: JobRun) -> bool:
 
 def _push_if_changed(run: JobRun) -> None:
     if settings.NETRAVEN.git_remote and run.results.filter(config_changed=True).exists():
-        push_configs.apply_async((run.pk,), queue=GIT_QUEUE)
+        try:
+            push_configs.apply_async((run.pk,), queue=GIT_QUEUE)
+        except _BROKER_DOWN:
+            logger.warning("the broker is down; the next run pushes what run %s changed", run.pk)
 
 
 def _signature(result: DeviceResult, queue: str) -> Signature[Any]:
     signature: Signature[Any] = backup_device.si(result.pk)
-    return signature.set(queue=queue, kwargsrepr=_label(result))
+    return signature.set(queue=queue, **_label(result))
 
 
-def _label(result: DeviceResult) -> str:
+def _label(result: DeviceResult) -> dict[str, Any]:
     """What Flower shows beside the id; the message itself carries the id only."""
-    return f"{{'device': '{result.hostname}', 'run': {result.run_id}}}"
+    return {"kwargsrepr": f"{{'device': '{result.hostname}', 'run': {result.run_id}}}"}

@@ -104,7 +104,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         "-c idle_in_transaction_session_timeout=60000",
         # A thread that waits for a device holds no connection; those that store share these few
         # (docs/adr/0012).
-        "pool": {"min_size": 0, "max_size": NETRAVEN.database_connections, "timeout": 60},
+        "pool": {"min_size": 0, "max_size": NETRAVEN.database_connections, "timeout": 30},
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -10,6 +10,7 @@ from jobs.choices import LogLevel
 from jobs.models import ConnectionLog, DeviceResult, JobLog, JobRun
 
 _MAX_MESSAGE_LENGTH = 2000
+_MAX_INPUT_LENGTH = 100_000
 
 
 def job_log(
@@ -49,6 +50,8 @@ def safe_message(message: str, secrets: Sequence[str] = ()) -> str:
     A message that cannot be redacted is withheld; the work that it tells of goes on.
     """
     try:
-        return installation_redactor().redact_message(message[:_MAX_MESSAGE_LENGTH], secrets)
+        # Cut afterwards: half a secret at the cut would not be recognised.
+        safe = installation_redactor().redact_message(message[:_MAX_INPUT_LENGTH], secrets)
+        return safe[:_MAX_MESSAGE_LENGTH]
     except DeviceError:
         return "(withheld: this message could not be redacted)"

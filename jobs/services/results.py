@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce, Extract, Now
 from backups.engine.errors import ErrorCategory
 from backups.models import Snapshot
 from jobs.choices import LogLevel, ResultStatus, RunStatus
-from jobs.models import DeviceResult
+from jobs.models import DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
 from jobs.services.logs import job_log, safe_message
 
@@ -45,7 +45,9 @@ def result_claim(*, result_id: int) -> DeviceResult | None:
         claimable = DeviceResult.objects.filter(
             Q(status=ResultStatus.PENDING) | Q(status=ResultStatus.RETRYING, retry_at__lte=Now()),
             pk=result_id,
-            run__status=RunStatus.RUNNING,
+            # A join would move every condition into a subquery, which PostgreSQL does not look at
+            # again after waiting for another claim of the row: both would win.
+            run__in=JobRun.objects.filter(status=RunStatus.RUNNING),
         )
         if not claimable.update(
             status=ResultStatus.RUNNING,

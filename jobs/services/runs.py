@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
@@ -34,7 +34,7 @@ def run_create(
     *,
     job: Job,
     trigger: Trigger,
-    requested_by: AbstractBaseUser | None = None,
+    requested_by: User | None = None,
     slot_at: datetime | None = None,
 ) -> JobRun:
     """A new run of ``job`` with its devices frozen as PENDING results.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import factory
+from factory.declarations import Sequence
 from factory.django import DjangoModelFactory
 
 from credentials.models import Credential, Tag
@@ -17,7 +17,7 @@ class TagFactory(DjangoModelFactory[Tag]):
     class Meta:
         model = Tag
 
-    name = factory.Sequence(lambda number: f"tag{number}")
+    name = Sequence(lambda number: f"tag{number}")
 
 
 class CredentialFactory(DjangoModelFactory[Credential]):
@@ -26,7 +26,7 @@ class CredentialFactory(DjangoModelFactory[Credential]):
     class Meta:
         model = Credential
 
-    name = factory.Sequence(lambda number: f"login{number}")
+    name = Sequence(lambda number: f"login{number}")
     username = "netops"
     password = "Zq9-CANARY-password"
 

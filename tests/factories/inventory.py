@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import factory
+from factory.declarations import Sequence
 from factory.django import DjangoModelFactory
 
 from credentials.services import tags_ensure
@@ -18,7 +18,7 @@ class ZoneFactory(DjangoModelFactory[Zone]):
     class Meta:
         model = Zone
 
-    name = factory.Sequence(lambda number: f"zone{number}")
+    name = Sequence(lambda number: f"zone{number}")
 
 
 class DeviceFactory(DjangoModelFactory[Device]):
@@ -27,7 +27,7 @@ class DeviceFactory(DjangoModelFactory[Device]):
     class Meta:
         model = Device
 
-    hostname = factory.Sequence(lambda number: f"device{number:04}")
+    hostname = Sequence(lambda number: f"device{number:04}")
     ip_address = "192.0.2.1"
     platform = "cisco_ios"
 

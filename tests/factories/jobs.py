@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import factory
 from django.utils import timezone
+from factory.declarations import LazyFunction, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
 from credentials.services import tags_ensure
@@ -22,7 +22,7 @@ class JobFactory(DjangoModelFactory[Job]):
     class Meta:
         model = Job
 
-    name = factory.Sequence(lambda number: f"job{number}")
+    name = Sequence(lambda number: f"job{number}")
 
     @classmethod
     def _create(cls, model_class: type[Job], *args: Any, **kwargs: Any) -> Job:
@@ -36,13 +36,13 @@ class JobRunFactory(DjangoModelFactory[JobRun]):
     class Meta:
         model = JobRun
 
-    job = factory.SubFactory(JobFactory)
-    job_name = factory.SelfAttribute("job.name")
+    job = SubFactory(JobFactory)
+    job_name = SelfAttribute("job.name")
     status = RunStatus.RUNNING.value
     trigger = Trigger.MANUAL.value
-    started_at = factory.LazyFunction(timezone.now)
-    queued_at = factory.LazyFunction(timezone.now)
-    deadline_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
+    started_at = LazyFunction(timezone.now)
+    queued_at = LazyFunction(timezone.now)
+    deadline_at = LazyFunction(lambda: timezone.now() + timedelta(hours=1))
 
 
 class DeviceResultFactory(DjangoModelFactory[DeviceResult]):
@@ -51,8 +51,8 @@ class DeviceResultFactory(DjangoModelFactory[DeviceResult]):
     class Meta:
         model = DeviceResult
 
-    run = factory.SubFactory(JobRunFactory)
-    device = factory.SubFactory(DeviceFactory)
-    hostname = factory.SelfAttribute("device.hostname")
+    run = SubFactory(JobRunFactory)
+    device = SubFactory(DeviceFactory)
+    hostname = SelfAttribute("device.hostname")
     status = ResultStatus.PENDING.value
-    queued_at = factory.LazyFunction(timezone.now)
+    queued_at = LazyFunction(timezone.now)

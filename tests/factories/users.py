@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import factory
 from django.contrib.auth.models import Permission, User
+from factory.declarations import Sequence
 from factory.django import DjangoModelFactory
 
 
@@ -13,7 +13,7 @@ class UserFactory(DjangoModelFactory[User]):
     class Meta:
         model = User
 
-    username = factory.Sequence(lambda number: f"user{number}")
+    username = Sequence(lambda number: f"user{number}")
 
 
 def user_with(*permissions: str) -> User:

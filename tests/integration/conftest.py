@@ -55,3 +55,12 @@ def worker(transactional_db: None, git_directory: Path) -> Iterator[None]:
         shutdown_timeout=30,
     ):
         yield
+
+
+@pytest.fixture
+def web(settings: Any, tmp_path: Path) -> None:
+    """Pages and API without collected static files."""
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}

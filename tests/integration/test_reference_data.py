@@ -66,7 +66,8 @@ def sessions() -> Iterator[list[dict[str, Any]]]:
     only = [argument for name in REPLAYED for argument in ("--only", f"{name}-*")]
     process = subprocess.Popen(
         [
-            *(sys.executable, player / "replayd.py", "--sessions", player / "sessions", *only),
+            *(sys.executable, str(player / "replayd.py")),
+            *("--sessions", str(player / "sessions"), *only),
             *("--listen", "127.0.0.1", "--base-port", str(30000 + os.getpid() % 20000)),
         ],
         stdout=subprocess.PIPE,

@@ -95,6 +95,7 @@ class Command(StackCommand):
     def _diff(self, **options: Any) -> None:
         device = device_get(hostname=options["hostname"])
         new = snapshot_get(device=device, revision=options["new"])
+        old: Snapshot | None
         if options["old"]:
             old = snapshot_get(device=device, revision=options["old"])
         else:
@@ -130,7 +131,7 @@ class Command(StackCommand):
             pattern = re.compile(options["regex"])
         except re.error as error:
             raise CommandError(f"'{options['regex']}' is no regular expression: {error}") from None
-        found = []
+        found: list[dict[str, Any]] = []
         for newest in newest_texts(tag=options["tag"]):
             lines = [
                 {"line": number, "text": line}

@@ -1,0 +1,331 @@
+"""The admin: every page renders, secrets go in and never out, schedules follow their jobs."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
+
+from backups.models import Archive, ArchiveReading
+from backups.services import RunLabel, backup_store
+from credentials.models import Credential
+from credentials.services import credential_open
+from inventory.models import Device
+from jobs.choices import LogLevel
+from jobs.models import ConnectionLog, Job, JobLog, JobRun, ReconcilerTick
+from tests.factories import (
+    CredentialFactory,
+    DeviceFactory,
+    DeviceResultFactory,
+    JobFactory,
+    UserFactory,
+    ZoneFactory,
+    backup_outcome,
+    user_with,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
+
+OURS = ("credentials", "inventory", "backups", "jobs")
+HOSTILE = "<script>alert(1)</script>"
+CANARY = "Zq9-CANARY"
+
+
+@pytest.fixture
+def browser(client: Client) -> Client:
+    client.force_login(UserFactory.create(is_superuser=True, is_staff=True))
+    return client
+
+
+def url(model: type[Model], page: str, *arguments: object) -> str:
+    meta = model._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_{page}", args=arguments)
+
+
+def page(browser: Client, address: str) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200, (address, answer.status_code)
+    return answer.content.decode()
+
+
+def a_row_of_everything() -> None:
+    credential = CredentialFactory.create(tags=["all"], enable_secret=f"{CANARY}-enable")
+    device = DeviceFactory.create(
+        tags=["all"], credential=credential, zone=ZoneFactory.create(), description=HOSTILE
+    )
+    job = JobFactory.create(tags=["all"], schedule_type="cron", cron="0 2 * * *")
+    result = DeviceResultFactory.create(run__job=job, device=device, error_message=HOSTILE)
+    label = RunLabel(run_id=result.run.pk, job_name=job.name)
+    snapshot = backup_store(device=device, outcome=backup_outcome(f"{HOSTILE}\n"), label=label)
+    result.snapshot = snapshot
+    result.save()
+    archive = Archive.objects.get(snapshot=snapshot)
+    ArchiveReading.objects.create(archive=archive, reader="me", reason=HOSTILE)
+    for log in (JobLog, ConnectionLog):
+        values = {"attempt": 1} if log is ConnectionLog else {}
+        log._default_manager.create(
+            run=result.run, device=device, level=LogLevel.INFO.value, message=HOSTILE, **values
+        )
+
+
+def test_every_model_has_its_pages() -> None:
+    missing = {
+        model.__name__
+        for label in OURS
+        for model in apps.get_app_config(label).get_models()
+        if not admin.site.is_registered(model)
+    }
+    assert missing == {ReconcilerTick.__name__}
+
+
+@pytest.mark.parametrize("model", sorted(admin.site._registry, key=str), ids=str)
+def test_every_page_renders_and_escapes(browser: Client, model: type[Model]) -> None:
+    a_row_of_everything()
+    listed = page(browser, url(model, "changelist"))
+    assert HOSTILE not in listed and CANARY not in listed
+    page(browser, url(model, "changelist") + "?q=x")
+    adds = browser.get(url(model, "add"))
+    assert adds.status_code in {200, 403}
+    for row in model._default_manager.all()[:2]:
+        shown = page(browser, url(model, "change", row.pk))
+        assert HOSTILE not in shown and CANARY not in shown
+
+
+def test_what_netraven_writes_is_only_looked_at(browser: Client) -> None:
+    a_row_of_everything()
+    for model in (JobRun, JobLog, ConnectionLog, Archive, ArchiveReading):
+        row = model._default_manager.first()
+        assert row is not None
+        assert browser.get(url(model, "add")).status_code == 403
+        assert browser.post(url(model, "change", row.pk), {}).status_code == 403
+        assert browser.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+def test_a_snapshot_shows_its_text(browser: Client) -> None:
+    a_row_of_everything()
+    archive = Archive.objects.select_related("snapshot").get()
+    assert archive.snapshot is not None
+    shown = page(browser, url(type(archive.snapshot), "change", archive.snapshot.pk))
+    assert html.escape(HOSTILE) in shown
+
+
+@pytest.mark.parametrize("model", [Device, Job, JobRun, Credential, Archive, JobLog])
+def test_lists_ask_the_same_few_queries(browser: Client, model: type[Model]) -> None:
+    counts = []
+    for _ in range(2):
+        for _ in range(2):
+            a_row_of_everything()
+        with CaptureQueriesContext(connection) as captured:
+            page(browser, url(model, "changelist"))
+        counts.append(len(captured))
+    # The filter at the side lists tags and jobs, with one query each.
+    assert counts[0] == counts[1] <= 20
+
+
+def test_pages_of_archives_leave_the_archives_alone(browser: Client) -> None:
+    a_row_of_everything()
+    with CaptureQueriesContext(connection) as captured:
+        page(browser, url(Archive, "changelist"))
+        page(browser, url(Archive, "change", Archive.objects.values_list("pk", flat=True).get()))
+    assert not [query for query in captured if '"sealed"' in query["sql"]]
+
+
+# --- Credentials --------------------------------------------------------------------------------
+
+
+def fields(**changed: object) -> dict[str, object]:
+    values: dict[str, object] = {
+        "name": "login",
+        "username": "netops",
+        "priority": 100,
+        "is_active": "on",
+        "tags": [],
+        "description": "",
+    }
+    return values | changed
+
+
+def test_a_credential_is_made_and_its_secrets_stay_unseen(browser: Client) -> None:
+    secrets = {
+        "password": f" {CANARY}-password ",
+        "enable_secret": f"{CANARY}-enable",
+        "ssh_key": f"-----BEGIN PRIVATE KEY-----\r\n{CANARY}\r\n-----END PRIVATE KEY-----",
+        "ssh_key_passphrase": f"{CANARY}-phrase",
+    }
+    answer = browser.post(url(Credential, "add"), fields(**secrets))
+    assert answer.status_code == 302
+    credential = Credential.objects.get()
+    opened = credential_open(credential=credential)
+    assert opened.password == secrets["password"]
+    assert opened.enable_secret == secrets["enable_secret"]
+    assert opened.ssh_key is not None and CANARY in opened.ssh_key
+    assert CANARY not in page(browser, url(Credential, "change", credential.pk))
+    assert CANARY not in page(browser, url(Credential, "changelist"))
+    assert CANARY not in page(browser, url(Credential, "history", credential.pk))
+
+
+def test_a_failed_form_does_not_give_the_secret_back(browser: Client) -> None:
+    bad = fields(priority=0, password=f"{CANARY}-1", ssh_key=f"{CANARY}-2", enable_secret="a\nb")
+    answer = browser.post(url(Credential, "add"), bad)
+    assert answer.status_code == 200
+    assert CANARY not in answer.content.decode()
+    assert Credential.objects.count() == 0
+
+
+def test_a_change_without_secrets_keeps_them(browser: Client) -> None:
+    credential = CredentialFactory.create(enable_secret="enable-1")
+    before: dict[str, Any] = dict(Credential.objects.values().get())
+    answer = browser.post(
+        url(Credential, "change", credential.pk), fields(name="renamed", username="other")
+    )
+    assert answer.status_code == 302, answer.content
+    after: dict[str, Any] = dict(Credential.objects.values().get())
+    sealed = [name for name in before if name.startswith("sealed")]
+    assert [bytes(after[name] or b"") for name in sealed] == [
+        bytes(before[name] or b"") for name in sealed
+    ]
+    assert (after["name"], after["username"]) == ("renamed", "other")
+
+
+def test_a_new_password_replaces_only_the_password(browser: Client) -> None:
+    credential = CredentialFactory.create(enable_secret="enable-1")
+    browser.post(url(Credential, "change", credential.pk), fields(password="new-password"))
+    opened = credential_open(credential=Credential.objects.get())
+    assert (opened.password, opened.enable_secret) == ("new-password", "enable-1")
+
+
+def test_a_credential_needs_a_secret(browser: Client) -> None:
+    answer = browser.post(url(Credential, "add"), fields(enable_secret="only-enable"))
+    assert "needs a password or an SSH key" in answer.content.decode()
+    assert Credential.objects.count() == 0
+
+
+def test_a_name_is_taken_in_any_case(browser: Client) -> None:
+    CredentialFactory.create(name="LOGIN")
+    answer = browser.post(url(Credential, "add"), fields(password="a-password"))
+    assert "There is already a credential with this name" in answer.content.decode()
+
+
+# --- Jobs ---------------------------------------------------------------------------------------
+
+
+def job_fields(**changed: object) -> dict[str, object]:
+    values: dict[str, object] = {
+        "name": "nightly",
+        "description": "",
+        "is_enabled": "on",
+        "tags": [],
+        "schedule_type": "cron",
+        "interval_seconds": "",
+        "cron": "0 2 * * *",
+        "time_zone": "Europe/Berlin",
+        "run_at_0": "",
+        "run_at_1": "",
+    }
+    return values | changed
+
+
+def test_a_job_takes_its_schedule_along(browser: Client) -> None:
+    others = PeriodicTask.objects.count()
+    assert browser.post(url(Job, "add"), job_fields()).status_code == 302
+    job = Job.objects.get()
+    entry = PeriodicTask.objects.get(job=job)
+    assert json.loads(entry.args) == [job.pk]
+    assert (str(entry.crontab.timezone), entry.crontab.hour) == ("Europe/Berlin", "2")
+
+    change = url(Job, "change", job.pk)
+    hourly = job_fields(schedule_type="interval", interval_seconds=3600)
+    assert browser.post(change, hourly).status_code == 302
+    entry.refresh_from_db()
+    assert entry.crontab is None and entry.interval.every == 3600
+
+    assert browser.post(change, job_fields(schedule_type="none")).status_code == 302
+    assert PeriodicTask.objects.count() == others
+    assert browser.post(change, job_fields()).status_code == 302
+    assert PeriodicTask.objects.count() == others + 1
+    assert browser.post(url(Job, "delete", job.pk), {"post": "yes"}).status_code == 302
+    assert PeriodicTask.objects.count() == others
+
+
+def test_deleting_many_jobs_takes_their_schedules_along(browser: Client) -> None:
+    others = PeriodicTask.objects.count()
+    jobs = [JobFactory.create(schedule_type="cron", cron="0 2 * * *") for _ in range(3)]
+    browser.post(
+        url(Job, "changelist"),
+        {
+            "action": "delete_selected",
+            "_selected_action": [job.pk for job in jobs[:2]],
+            "post": "yes",
+        },
+    )
+    assert Job.objects.get() == jobs[2]
+    assert PeriodicTask.objects.count() == others + 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cron": "61 * * * *"},
+        {"cron": ""},
+        {"time_zone": "../../etc/passwd"},
+        {"schedule_type": "sometimes"},
+        {"schedule_type": "interval", "interval_seconds": 5},
+        {"schedule_type": "onetime", "run_at_0": "2020-01-01", "run_at_1": "00:00"},
+        {"name": ""},
+    ],
+)
+def test_a_wrong_job_is_shown_again(browser: Client, changed: dict[str, object]) -> None:
+    answer = browser.post(url(Job, "add"), job_fields(**changed))
+    assert answer.status_code == 200
+    assert "Please correct the error" in answer.content.decode()
+    assert Job.objects.count() == 0
+
+
+def test_run_now(browser: Client) -> None:
+    job, disabled = JobFactory.create(), JobFactory.create(is_enabled=False)
+    answer = browser.post(
+        url(Job, "changelist"),
+        {"action": "run_now", "_selected_action": [job.pk, disabled.pk]},
+        follow=True,
+    )
+    run = JobRun.objects.get()
+    assert (run.job, run.trigger) == (job, "manual")
+    assert "is disabled" in answer.content.decode()
+
+
+def test_run_now_needs_its_right(client: Client) -> None:
+    user = user_with("jobs.view_job", "jobs.change_job")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client.force_login(User.objects.get(pk=user.pk))
+    job = JobFactory.create()
+    client.post(url(Job, "changelist"), {"action": "run_now", "_selected_action": [job.pk]})
+    assert JobRun.objects.count() == 0
+
+
+def test_forgetting_a_host_key(browser: Client) -> None:
+    device = DeviceFactory.create()
+    Device.objects.update(host_key="ssh-ed25519 AAAA")
+    browser.post(
+        url(Device, "changelist"), {"action": "forget_host_key", "_selected_action": [device.pk]}
+    )
+    device.refresh_from_db()
+    assert device.host_key == ""
+
+
+def test_a_device_with_history_is_not_deleted(browser: Client) -> None:
+    a_row_of_everything()
+    device = Device.objects.get()
+    shown = browser.post(url(Device, "delete", device.pk), {"post": "yes"}, follow=True)
+    assert shown.status_code == 200
+    assert Device.objects.count() == 1
