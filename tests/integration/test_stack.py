@@ -3,150 +3,26 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
-import re
 import signal
 import socket
 import stat
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import psutil
 import psycopg
 import pytest
 import redis
 
-from netraven_site.stack import leftovers
 from netraven_site.stack.keys import EmbeddedKeys
-from netraven_site.stack.ports import free_port
 from netraven_site.stack.state import StackState
 from tests.support.servers import local_servers, wait_until
+from tests.support.up import LOGIN, READY_SECONDS, Up
 
 pytestmark = pytest.mark.slow
-
-_PROJECT = Path(__file__).parents[2]
-_READY_SECONDS = 120
-_LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
-
-
-class Up:
-    """One ``manage.py up`` on a data directory."""
-
-    def __init__(self, data_dir: Path, **settings: str) -> None:
-        self.data_dir = data_dir
-        self.output_file = data_dir.with_suffix(".out")
-        self.web_port, self.flower_port = free_port(), free_port()
-        self._environment = _clean_environment() | {
-            "NETRAVEN_DATA_DIR": str(data_dir),
-            "NETRAVEN_WEB_PORT": str(self.web_port),
-            "NETRAVEN_FLOWER_PORT": str(self.flower_port),
-            "NETRAVEN_WEB_WORKERS": "1",
-            "NETRAVEN_WORKER_PROCESSES": "1",
-            **settings,
-        }
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of manage.py to its end, with the same settings."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=_PROJECT,
-            env=self._environment,
-            timeout=60,
-            capture_output=True,
-            text=True,
-        )
-
-    def start(self) -> Up:
-        """Start it and wait until it says that it is ready."""
-        with self.output_file.open("wb") as output:
-            self.process = self.popen(stdout=output)
-        wait_until(self._ready_or_over, "up is ready", _READY_SECONDS)
-        assert self.process.poll() is None, self.output()
-        return self
-
-    def popen(self, *, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        """Start it without waiting."""
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "up"],
-            cwd=_PROJECT,
-            env=self._environment,
-            stdout=stdout,
-            stderr=subprocess.STDOUT,
-        )
-
-    def output(self) -> str:
-        return self.output_file.read_text(encoding="utf-8")
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it; the exit code."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(timeout=60)
-
-    def kill_all(self) -> None:
-        """Leave nothing behind, whatever the test did."""
-        if self.process is not None and self.process.poll() is None:
-            self.stop()
-        for process in self.processes():
-            process.kill()
-
-    def processes(self) -> list[psutil.Process]:
-        """Everything that lives on the data directory, ``up`` itself excepted."""
-        return [process for process in psutil.process_iter() if _belongs(process, self.data_dir)]
-
-    def child(self, *words: str) -> int | None:
-        """The process id of the child with all these arguments."""
-        assert self.process is not None
-        for child in psutil.Process(self.process.pid).children():
-            if _alive(child) and set(words) <= set(child.cmdline()):
-                return child.pid
-        return None
-
-    def answers(self, path: str) -> bool:
-        try:
-            return self.http_status(self.web_port, path) == http.HTTPStatus.OK
-        except OSError:
-            return False
-
-    def http_status(self, port: int, path: str, authorization: str = "") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        try:
-            connection.request("GET", path, headers={"Authorization": authorization})
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def _ready_or_over(self) -> bool:
-        assert self.process is not None
-        return self.process.poll() is not None or "netraven: ready" in self.output()
-
-
-def _clean_environment() -> dict[str, str]:
-    dropped = ("NETRAVEN_", "DATABASE_URL", "REDIS_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-
-
-def _belongs(process: psutil.Process, data_dir: Path) -> bool:
-    if process.pid == os.getpid() or not _alive(process):
-        return False
-    try:
-        named = any(str(data_dir) in word for word in process.cmdline())
-        return named or process.environ().get(leftovers.MARKER) == str(data_dir)
-    except psutil.Error:
-        return False
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -172,15 +48,8 @@ def test_the_web_answers(running: Up) -> None:
 
 
 def test_the_shown_login_works(running: Up) -> None:
-    login = _LOGIN.search(running.output())
-    assert login is not None
-    body = json.dumps({"username": login[1], "password": login[2]})
-    connection = http.client.HTTPConnection("127.0.0.1", running.web_port, timeout=10)
-    connection.request(
-        "POST", "/api/v1/token/", body=body, headers={"Content-Type": "application/json"}
-    )
-    assert connection.getresponse().status == http.HTTPStatus.OK
-    connection.close()
+    authorization = running.api_authorization()
+    assert running.http_json(running.web_port, "/api/v1/devices/", authorization)["count"] == 0
 
 
 def test_flower_asks_for_the_password(running: Up) -> None:
@@ -265,13 +134,13 @@ def test_a_killed_database_comes_back(running: Up) -> None:
 
 def test_stopped_by_term_it_leaves_nothing_and_the_next_start_finds_its_data(up: Up) -> None:
     up.start()
-    assert _LOGIN.search(up.output())
+    assert LOGIN.search(up.output())
     assert up.stop(signal.SIGTERM) == 0
     assert up.processes() == []
     assert StackState.read(up.data_dir) is None
 
     up.start()
-    assert _LOGIN.search(up.output()) is None
+    assert LOGIN.search(up.output()) is None
     state = StackState.read(up.data_dir)
     assert state is not None
     connection = psycopg.connect(state.database_url)
@@ -296,7 +165,7 @@ def test_a_closed_terminal_does_not_stop_it(up: Up) -> None:
     assert up.process.stdout is not None
     with up.process.stdout as terminal:
         terminal.readline()
-    wait_until(lambda: up.answers("/healthz"), "the web answers", _READY_SECONDS)
+    wait_until(lambda: up.answers("/healthz"), "the web answers", READY_SECONDS)
     up.stop()
     assert up.processes() == []
 

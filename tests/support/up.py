@@ -19,8 +19,8 @@ from netraven_site.stack.ports import free_port
 from tests.support.servers import wait_until
 
 _PROJECT = Path(__file__).parents[2]
-_READY_SECONDS = 120
-_LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
+READY_SECONDS = 120
+LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
 
 
 class Up:
@@ -77,7 +77,7 @@ class Up:
         """Start it and wait until it says that it is ready."""
         with self.output_file.open("wb") as output:
             self.process = self.popen(stdout=output)
-        wait_until(self._ready_or_over, "up is ready", _READY_SECONDS)
+        wait_until(self._ready_or_over, "up is ready", READY_SECONDS)
         assert self.process.poll() is None, self.output()
         return self
 
@@ -96,7 +96,7 @@ class Up:
 
     def login(self) -> tuple[str, str]:
         """Name and password of the first user, as the first start shows them."""
-        shown = _LOGIN.search(self.output())
+        shown = LOGIN.search(self.output())
         assert shown is not None, self.output()
         return shown[1], shown[2]
 
@@ -121,9 +121,16 @@ class Up:
         """The process id of the child with all these arguments."""
         assert self.process is not None
         for child in psutil.Process(self.process.pid).children():
-            if _alive(child) and set(words) <= set(child.cmdline()):
+            if set(words) <= set(_arguments(child)):
                 return child.pid
         return None
+
+    def answers(self, path: str) -> bool:
+        """Whether the web answers a GET of ``path`` with a 200."""
+        try:
+            return self.http_status(self.web_port, path) == http.HTTPStatus.OK
+        except OSError:
+            return False
 
     def http_get(self, port: int, path: str, authorization: str) -> tuple[int, bytes]:
         """Status and body of the answer to a GET."""
@@ -178,6 +185,14 @@ def _belongs(process: psutil.Process, data_dir: Path) -> bool:
         return named or process.environ().get(leftovers.MARKER) == str(data_dir)
     except psutil.Error:
         return False
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty for one that has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def _alive(process: psutil.Process) -> bool:
