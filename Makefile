@@ -22,7 +22,7 @@ check: .venv/dev ## Lint, types, import contracts, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy .
-	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 
 format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .

@@ -102,11 +102,16 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         # A statement that hangs must not hold a worker; a lost lock holder not the others.
         "options": "-c statement_timeout=30000 -c lock_timeout=10000 "
         "-c idle_in_transaction_session_timeout=60000",
-        # A thread that waits for a device holds no connection; those that store share these few
-        # (docs/adr/0012).
-        "pool": {"min_size": 0, "max_size": NETRAVEN.database_connections, "timeout": 30},
     }
 )
+if _DATABASE_URL != _NO_DATABASE:
+    # A thread that waits for a device holds no connection; those that store share these few
+    # (docs/adr/0012).
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 0,
+        "max_size": NETRAVEN.database_connections,
+        "timeout": 30,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery -----------------------------------------------------------------------------------
