@@ -258,18 +258,15 @@ class DeviceResult(models.Model):
         return self.snapshot.commit if self.snapshot else ""
 
 
-class JobLog(models.Model):
-    """What happened in a run, in plain words."""
+class RunLog(models.Model):
+    """What both logs of a run have in common: a redacted line with a level and a time."""
 
-    run = models.ForeignKey(JobRun, on_delete=models.CASCADE, related_name="logs")
-    device = models.ForeignKey(
-        Device, on_delete=models.SET_NULL, null=True, blank=True, related_name="job_logs"
-    )
     level = models.CharField(max_length=8, choices=_choices(LogLevel))
     message = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        abstract = True
         ordering = ["id"]
         default_permissions = ("view",)
 
@@ -277,7 +274,16 @@ class JobLog(models.Model):
         return self.message
 
 
-class ConnectionLog(models.Model):
+class JobLog(RunLog):
+    """What happened in a run, in plain words."""
+
+    run = models.ForeignKey(JobRun, on_delete=models.CASCADE, related_name="logs")
+    device = models.ForeignKey(
+        Device, on_delete=models.SET_NULL, null=True, blank=True, related_name="job_logs"
+    )
+
+
+class ConnectionLog(RunLog):
     """How one session with a device went: phases, commands, error. Redacted, never raw output."""
 
     run = models.ForeignKey(JobRun, on_delete=models.CASCADE, related_name="connection_logs")
@@ -285,16 +291,6 @@ class ConnectionLog(models.Model):
         Device, on_delete=models.SET_NULL, null=True, blank=True, related_name="connection_logs"
     )
     attempt = models.PositiveSmallIntegerField()
-    level = models.CharField(max_length=8, choices=_choices(LogLevel))
-    message = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["id"]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class ReconcilerTick(models.Model):

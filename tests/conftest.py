@@ -14,6 +14,13 @@ pytest_plugins = ["tests.support.stack_plugin"]
 REFERENCE_DATA = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_report_header() -> str | None:
+    """Say so when tests will be left out."""
+    if REFERENCE_DATA.is_dir():
+        return None
+    return "reference data: missing, so the tests marked 'corpus' are left out"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that measure against reference data where it does not exist."""
     if REFERENCE_DATA.is_dir():
