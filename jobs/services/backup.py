@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,16 +77,25 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
             return _store(result, claim, request, outcome)
     except DeviceError as error:
         failure = error
-    except Exception as error:
-        # The traceback goes to the worker's log; what it says may hold device text, so the row
-        # gets the class only.
-        logger.exception("backup of device result %s failed", result.pk)
+        if error.category is ErrorCategory.UNEXPECTED and error.__cause__ is not None:
+            _log_place(result, error.__cause__)
+    except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
+        _log_place(result, error)
         failure = DeviceError(
             ErrorCategory.UNEXPECTED,
             f"an unexpected {type(error).__name__} happened; the worker's log has more",
         )
     with database_use():
         return _record_failure(result, claim, failure, secrets)
+
+
+def _log_place(result: DeviceResult, error: BaseException) -> None:
+    """Say in the worker's log where an unexpected error came from, and of which class it is.
+
+    Its message is left out: it may quote what a device printed.
+    """
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("device result %s: %s at\n%s", result.pk, type(error).__name__, place)
 
 
 def _credential(result: DeviceResult) -> DeviceCredential:
