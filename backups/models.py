@@ -42,6 +42,9 @@ class Snapshot(models.Model):
     run_id = models.PositiveBigIntegerField(null=True, blank=True)
     job_name = models.CharField(max_length=100, blank=True)
     collected_at = models.DateTimeField()
+    #: Who changed the configuration last and when, as the device itself says; empty if it does not.
+    changed_by = models.CharField(max_length=100, blank=True)
+    changed_at_text = models.CharField(max_length=100, blank=True)
 
     class Meta:
         ordering = ["-collected_at", "-id"]
@@ -97,6 +100,54 @@ class Archive(models.Model):
         default_permissions = ("view",)
         permissions = [("read_raw_archive", "Can read raw configurations")]
         indexes = [models.Index(fields=["device", "-id"], name="archive_device_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.device.hostname} of {self.collected_at:%Y-%m-%d %H:%M}"
+
+
+class SuspectState(models.TextChoices):
+    """Where a suspect output stands."""
+
+    OPEN = "OPEN", "Waits for a decision"
+    ACCEPTED = "ACCEPTED", "Accepted as it is"
+    #: A later collection was trusted.
+    OVERTAKEN = "OVERTAKEN", "Overtaken by a good one"
+
+
+class Suspect(models.Model):
+    """An output that was collected and not trusted, and what became of it."""
+
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="suspects")
+    archive = models.OneToOneField(Archive, on_delete=models.PROTECT, related_name="suspect")
+    state = models.CharField(max_length=9, choices=SuspectState.choices, default=SuspectState.OPEN)
+    #: Why it is not trusted, plain sentences.
+    reasons = models.JSONField(default=list)
+    run_id = models.PositiveBigIntegerField(null=True, blank=True)
+    #: Name of the user who accepted it, or ``command line (NAME)``.
+    accepted_by = models.CharField(max_length=200, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    #: What it became when it was accepted.
+    snapshot = models.ForeignKey(
+        Snapshot, on_delete=models.PROTECT, null=True, blank=True, related_name="accepted_suspects"
+    )
+    collected_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-collected_at", "-id"]
+        default_permissions = ("view",)
+        permissions = [("accept_suspect", "Can accept suspect configurations")]
+        indexes = [
+            models.Index(fields=["device"], name="suspect_open", condition=models.Q(state="OPEN"))
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=SuspectState.values), name="suspect_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="ACCEPTED") | ~models.Q(accepted_by=""),
+                name="suspect_accepted_by_someone",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.device.hostname} of {self.collected_at:%Y-%m-%d %H:%M}"

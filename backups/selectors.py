@@ -11,13 +11,17 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from backups.engine.git_store import GitStore
-from backups.models import Archive, Snapshot, SnapshotState
+from backups.models import Archive, Snapshot, SnapshotState, Suspect, SuspectState
 from credentials.services import installation_cipher
 from inventory.models import Device
 
 
 class SnapshotNotFound(Exception):
     """There is no such stored revision; the message says what there is."""
+
+
+class SuspectNotFound(Exception):
+    """There is no such suspect output; the message says what there is."""
 
 
 @functools.cache
@@ -74,6 +78,22 @@ def snapshot_before(*, snapshot: Snapshot) -> Snapshot | None:
         .order_by("-id")
         .first()
     )
+
+
+def suspects_open() -> QuerySet[Suspect]:
+    """Outputs that wait for a decision, newest first."""
+    return Suspect.objects.filter(state=SuspectState.OPEN).select_related("device").order_by("-id")
+
+
+def suspect_newest(*, device: Device) -> Suspect:
+    """The newest output of ``device`` that waits for a decision. Raises SuspectNotFound."""
+    suspect = suspects_open().filter(device=device).first()
+    if suspect is None:
+        raise SuspectNotFound(
+            f"{device.hostname} has no suspect output that waits for a decision; "
+            "'suspects' lists those that do"
+        )
+    return suspect
 
 
 def archive_newest(*, snapshot: Snapshot) -> Archive | None:

@@ -1,19 +1,26 @@
-"""Devices and zones in the admin."""
+"""Devices, zones, jump hosts and their host keys in the admin."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from inventory.models import Device, Zone
+from credentials.admin import ReadOnlyAdmin
+from inventory.breaker import breaker_reset
+from inventory.models import Device, HostKeyChange, HostKeyOwner, JumpHost, Zone
 from inventory.platforms import platform_names
+from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget
+
+_Owner = TypeVar("_Owner", bound=HostKeyOwner)
 
 
 class DeviceForm(forms.ModelForm[Device]):
@@ -23,6 +30,7 @@ class DeviceForm(forms.ModelForm[Device]):
         super().__init__(*args, **kwargs)
         names = [(name, name) for name in platform_names()]
         self.fields["platform"].widget = UnfoldAdminSelectWidget(choices=[("", "---"), *names])
+        self.fields["port"].help_text = "With Telnet, 22 becomes 23."
 
     class Meta:
         model = Device
@@ -36,22 +44,165 @@ class DeviceForm(forms.ModelForm[Device]):
             "credential",
             "description",
             "is_active",
+            "transport",
+            "jump_host",
+            "legacy_algorithms",
+            "connect_timeout_seconds",
+            "login_timeout_seconds",
+            "command_timeout_seconds",
+            "deadline_seconds",
         ]
 
 
+class HostKeyOwnerAdmin(ModelAdmin[_Owner]):
+    """What devices and jump hosts have in common: deciding about their host keys."""
+
+    actions = ["accept_host_key", "forget_host_key"]
+
+    @admin.display(description="Host key")
+    def known_key(self, owner: _Owner) -> str:
+        return owner.host_key_fingerprint or "none yet"
+
+    @admin.display(description="New host key")
+    def new_key(self, owner: _Owner) -> str:
+        return owner.offered_fingerprint or "-"
+
+    @action(description="Accept the new host key", permissions=["change"])
+    def accept_host_key(
+        self, request: HttpRequest, queryset: QuerySet[_Owner]
+    ) -> HttpResponse | None:
+        """Show both fingerprints first; accept what was shown, and nothing else."""
+        if "confirmed" in request.POST:
+            self._accept(request, queryset)
+            return None
+        owners = list(queryset.exclude(offered_host_key=""))
+        if not owners:
+            self.message_user(
+                request, "No host key of these waits for a decision.", messages.WARNING
+            )
+            return None
+        context = self.admin_site.each_context(request) | {
+            "title": "Accept the new host key",
+            "opts": self.opts,
+            "owners": owners,
+        }
+        return TemplateResponse(request, "inventory/accept_host_key.html", context)
+
+    def _accept(self, request: HttpRequest, queryset: QuerySet[_Owner]) -> None:
+        for owner in queryset:
+            shown = request.POST.get(f"fingerprint-{owner.pk}", "")
+            try:
+                host_key_accept(
+                    owner=owner, fingerprint=shown, changed_by=request.user.get_username()
+                )
+            except HostKeyNotAccepted as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                self.message_user(request, f"The new host key of {owner} is accepted.")
+
+    @action(description="Forget the host key", permissions=["change"])
+    def forget_host_key(self, request: HttpRequest, queryset: QuerySet[_Owner]) -> None:
+        """Take whatever key the host shows next; for one that was replaced."""
+        for owner in queryset:
+            host_key_forget(owner=owner, changed_by=request.user.get_username())
+        self.message_user(
+            request, f"{len(queryset)} host keys are forgotten; the next ones are the first ones."
+        )
+
+
+class LeftOutFilter(admin.SimpleListFilter):
+    """What the circuit breaker keeps out of scheduled runs at this moment."""
+
+    title = "circuit breaker"
+    parameter_name = "left_out"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Left out of scheduled runs"), ("no", "Not left out")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Device]) -> QuerySet[Device]:
+        now = timezone.now()
+        if self.value() == "yes":
+            return queryset.filter(skipped_until__gt=now)
+        if self.value() == "no":
+            return queryset.exclude(skipped_until__gt=now)
+        return queryset
+
+
 @admin.register(Device)
-class DeviceAdmin(ModelAdmin[Device]):
+class DeviceAdmin(HostKeyOwnerAdmin[Device]):
     form = DeviceForm
-    list_display = ["hostname", "ip_address", "port", "platform", "zone", "tag_names", "is_active"]
-    list_filter = ["platform", "zone", "tags", "is_active"]
+    actions = [*HostKeyOwnerAdmin.actions, "reset_breaker"]
+    list_display = [
+        "hostname",
+        "ip_address",
+        "port",
+        "platform",
+        "zone",
+        "tag_names",
+        "has_unsaved_config",
+        "is_active",
+    ]
+    list_filter = [
+        "platform",
+        "zone",
+        "tags",
+        "transport",
+        "has_unsaved_config",
+        LeftOutFilter,
+        "is_active",
+    ]
     list_select_related = ["zone"]
     search_fields = ["hostname", "ip_address", "description"]
-    autocomplete_fields = ["zone", "tags", "credential"]
-    readonly_fields = ["host_key", "created_at", "updated_at"]
-    actions = ["forget_host_key"]
+    autocomplete_fields = ["zone", "tags", "credential", "jump_host"]
+    readonly_fields = [
+        "known_key",
+        "new_key",
+        "model",
+        "serial_number",
+        "os_version",
+        "facts_at",
+        "has_unsaved_config",
+        "connection_failures",
+        "skipped_until",
+        "skip_reason",
+        "created_at",
+        "updated_at",
+    ]
     fieldsets = [
         (None, {"fields": ["hostname", "ip_address", "port", "platform", "zone", "is_active"]}),
-        ("Reach", {"fields": ["tags", "credential", "host_key"]}),
+        (
+            "Reach",
+            {
+                "fields": [
+                    "tags",
+                    "credential",
+                    "transport",
+                    "jump_host",
+                    "legacy_algorithms",
+                    "known_key",
+                    "new_key",
+                ]
+            },
+        ),
+        (
+            "Times",
+            {
+                "fields": [
+                    "connect_timeout_seconds",
+                    "login_timeout_seconds",
+                    "command_timeout_seconds",
+                    "deadline_seconds",
+                ]
+            },
+        ),
+        (
+            "Found out",
+            {"fields": ["model", "serial_number", "os_version", "has_unsaved_config", "facts_at"]},
+        ),
+        (
+            "Circuit breaker",
+            {"fields": ["connection_failures", "skipped_until", "skip_reason"]},
+        ),
         ("Notes", {"fields": ["description", "created_at", "updated_at"]}),
     ]
 
@@ -62,16 +213,46 @@ class DeviceAdmin(ModelAdmin[Device]):
     def tag_names(self, device: Device) -> str:
         return ", ".join(tag.name for tag in device.tags.all())
 
-    @action(description="Forget the host key", permissions=["change"])
-    def forget_host_key(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
-        """Take whatever key the device shows next; for a device that was replaced."""
-        count = queryset.update(host_key="")
-        self.message_user(
-            request, f"The host keys of {count} devices are forgotten; the next ones are kept."
-        )
+    @action(description="Reset the circuit breaker", permissions=["change"])
+    def reset_breaker(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        # By id: what can be updated has no order and no join.
+        ids = list(queryset.values_list("pk", flat=True))
+        count = breaker_reset(devices=Device.objects.filter(pk__in=ids))
+        self.message_user(request, f"{count} devices had failures; scheduled runs try them again.")
+
+
+@admin.register(JumpHost)
+class JumpHostAdmin(HostKeyOwnerAdmin[JumpHost]):
+    list_display = ["name", "ip_address", "port", "credential", "via", "known_key", "new_key"]
+    list_select_related = ["credential", "via"]
+    search_fields = ["name", "ip_address", "description"]
+    autocomplete_fields = ["credential", "via", "tags"]
+    readonly_fields = ["known_key", "new_key"]
+    fields = [
+        "name",
+        "ip_address",
+        "port",
+        "credential",
+        "via",
+        "tags",
+        "legacy_algorithms",
+        "known_key",
+        "new_key",
+        "description",
+    ]
+
+
+@admin.register(HostKeyChange)
+class HostKeyChangeAdmin(ReadOnlyAdmin):
+    """Who accepted or forgot which host key: to look at, not to edit."""
+
+    list_display = ["host", "changed_at", "changed_by", "old_fingerprint", "new_fingerprint"]
+    list_filter = ["changed_at"]
+    search_fields = ["host", "changed_by", "old_fingerprint", "new_fingerprint"]
+    fields = ["host", "old_fingerprint", "new_fingerprint", "changed_by", "changed_at"]
 
 
 @admin.register(Zone)
 class ZoneAdmin(ModelAdmin[Zone]):
-    list_display = ["name", "description"]
+    list_display = ["name", "host_key_mode", "description"]
     search_fields = ["name"]

@@ -1,21 +1,41 @@
-"""Devices in the API."""
+"""Devices and jump hosts in the API."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
-from rest_framework import serializers, viewsets
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from credentials.api import TagNamesField
 from credentials.models import Credential
 from credentials.services import tags_ensure
-from inventory.models import Device, Zone
-from inventory.services import device_save
+from inventory.breaker import breaker_reset
+from inventory.models import Device, HostKeyOwner, JumpHost, Zone
+from inventory.services import (
+    HostKeyNotAccepted,
+    device_save,
+    host_key_accept,
+    jump_host_save,
+)
+
+_Owner = TypeVar("_Owner", bound=HostKeyOwner)
+
+
+def _fingerprint(source: str) -> serializers.CharField:
+    """Type and SHA-256 fingerprint of a host key; empty for none."""
+    return serializers.CharField(source=source, read_only=True)
 
 
 class DeviceSerializer(serializers.ModelSerializer[Device]):
-    """A device; tags go by name, zone and credential by name."""
+    """A device; tags go by name, zone, credential and jump host by name, host keys by
+    fingerprint.
+    """
 
     tags = TagNamesField(required=False)
     zone = serializers.SlugRelatedField(
@@ -24,9 +44,28 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     credential = serializers.SlugRelatedField(
         slug_field="name", queryset=Credential.objects.all(), required=False, allow_null=True
     )
+    jump_host = serializers.SlugRelatedField(
+        slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
+    )
+    host_key = _fingerprint("host_key_fingerprint")
+    offered_host_key = _fingerprint("offered_fingerprint")
 
     class Meta:
         model = Device
+        read_only_fields = [
+            "host_key",
+            "offered_host_key",
+            "model",
+            "serial_number",
+            "os_version",
+            "facts_at",
+            "has_unsaved_config",
+            "connection_failures",
+            "skipped_until",
+            "skip_reason",
+            "created_at",
+            "updated_at",
+        ]
         fields = [
             "id",
             "hostname",
@@ -38,10 +77,15 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "credential",
             "description",
             "is_active",
-            "created_at",
-            "updated_at",
+            "transport",
+            "jump_host",
+            "legacy_algorithms",
+            "connect_timeout_seconds",
+            "login_timeout_seconds",
+            "command_timeout_seconds",
+            "deadline_seconds",
+            *read_only_fields,
         ]
-        read_only_fields = ["created_at", "updated_at"]
 
     def create(self, validated_data: dict[str, Any]) -> Device:
         return self.update(Device(), validated_data)
@@ -55,10 +99,87 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
         return device_save(device=instance, tags=tags)
 
 
-class DeviceViewSet(viewsets.ModelViewSet[Device]):
+class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
+    """A jump host; tags, credential and the jump host before it go by name."""
+
+    tags = TagNamesField(required=False)
+    credential = serializers.SlugRelatedField(slug_field="name", queryset=Credential.objects.all())
+    via = serializers.SlugRelatedField(
+        slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
+    )
+    host_key = _fingerprint("host_key_fingerprint")
+    offered_host_key = _fingerprint("offered_fingerprint")
+
+    class Meta:
+        model = JumpHost
+        fields = [
+            "id",
+            "name",
+            "ip_address",
+            "port",
+            "credential",
+            "via",
+            "tags",
+            "legacy_algorithms",
+            "description",
+            "host_key",
+            "offered_host_key",
+        ]
+
+    def create(self, validated_data: dict[str, Any]) -> JumpHost:
+        return self.update(JumpHost(), validated_data)
+
+    @transaction.atomic
+    def update(self, instance: JumpHost, validated_data: dict[str, Any]) -> JumpHost:
+        names = validated_data.pop("tags", None)
+        tags = None if names is None else tags_ensure(names=names)
+        for field, value in validated_data.items():
+            setattr(instance, field, value)
+        return jump_host_save(jump_host=instance, tags=tags)
+
+
+class FingerprintSerializer(serializers.Serializer[Any]):
+    """The fingerprint that somebody has compared, with or without the type in front."""
+
+    fingerprint = serializers.CharField(max_length=150)
+
+
+class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
+    """What devices and jump hosts have in common."""
+
+    @extend_schema(request=FingerprintSerializer)
+    @action(
+        detail=True,
+        methods=["post"],
+        url_path="accept-host-key",
+        permission_classes=[IsAuthenticated],
+    )
+    def accept_host_key(self, request: Request, pk: str | None = None) -> Response:
+        """Accept the host key that was refused, if it is the one with this fingerprint."""
+        owner = self.get_object()
+        if not request.user.has_perm(f"inventory.change_{owner._meta.model_name}"):
+            raise exceptions.PermissionDenied(
+                "You may not accept host keys; ask for the operator role."
+            )
+        given = FingerprintSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        try:
+            owner = host_key_accept(
+                owner=owner,
+                fingerprint=given.validated_data["fingerprint"],
+                changed_by=request.user.get_username(),
+            )
+        except HostKeyNotAccepted as error:
+            raise exceptions.ValidationError({"fingerprint": [str(error)]}) from error
+        return Response(self.get_serializer(owner).data)
+
+
+class DeviceViewSet(HostKeyOwnerViewSet[Device]):
     """The managed devices."""
 
-    queryset = Device.objects.select_related("zone", "credential").prefetch_related("tags")
+    queryset = Device.objects.select_related("zone", "credential", "jump_host").prefetch_related(
+        "tags"
+    )
     serializer_class = DeviceSerializer
     filterset_fields = {
         "hostname": ["exact", "icontains"],
@@ -66,7 +187,35 @@ class DeviceViewSet(viewsets.ModelViewSet[Device]):
         "platform": ["exact"],
         "zone__name": ["exact"],
         "tags__name": ["exact"],
+        "transport": ["exact"],
+        "jump_host__name": ["exact"],
         "is_active": ["exact"],
     }
     search_fields = ["hostname", "ip_address", "description"]
     ordering_fields = ["id", "hostname", "ip_address", "platform", "updated_at"]
+
+    @extend_schema(request=None, responses={200: DeviceSerializer})
+    @action(
+        detail=True,
+        methods=["post"],
+        url_path="reset-breaker",
+        permission_classes=[IsAuthenticated],
+    )
+    def reset_breaker(self, request: Request, pk: str | None = None) -> Response:
+        """Forget the failures of the device, so that scheduled runs try it again."""
+        if not request.user.has_perm("inventory.change_device"):
+            raise exceptions.PermissionDenied(
+                "You may not reset circuit breakers; ask for the operator role."
+            )
+        breaker_reset(devices=Device.objects.filter(pk=self.get_object().pk))
+        return Response(DeviceSerializer(self.get_object()).data)
+
+
+class JumpHostViewSet(HostKeyOwnerViewSet[JumpHost]):
+    """SSH servers that the way to devices leads through."""
+
+    queryset = JumpHost.objects.select_related("credential", "via").prefetch_related("tags")
+    serializer_class = JumpHostSerializer
+    filterset_fields = {"name": ["exact", "icontains"], "tags__name": ["exact"]}
+    search_fields = ["name", "ip_address", "description"]
+    ordering_fields = ["id", "name", "ip_address"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from credentials.models import Credential, Tag
-from inventory.models import Device
+from inventory.models import Device, JumpHost
 
 
 class DeviceNotFound(Exception):
@@ -33,6 +33,29 @@ def device_get(*, hostname: str) -> Device:
     if device is None:
         raise DeviceNotFound(f"there is no device '{hostname}'; the hostname is matched as a whole")
     return device
+
+
+def device_find(*, hostname_or_id: str) -> Device:
+    """The device with this hostname, in any case, or else with this id. Raises DeviceNotFound."""
+    try:
+        return device_get(hostname=hostname_or_id)
+    except DeviceNotFound:
+        is_id = hostname_or_id.isascii() and hostname_or_id.isdigit() and len(hostname_or_id) < 19
+        device = Device.objects.filter(pk=int(hostname_or_id)).first() if is_id else None
+        if device is None:
+            raise
+        return device
+
+
+def device_at(*, address: str, port: int) -> Device | None:
+    """The device that is managed at this address and port, the first one by hostname."""
+    return Device.objects.filter(ip_address__iexact=address, port=port).first()
+
+
+def host_key_owners(*, name: str) -> list[Device | JumpHost]:
+    """The device with this hostname, in any case, and the jump host with this name."""
+    found: list[Device | JumpHost] = list(Device.objects.filter(hostname__iexact=name))
+    return found + list(JumpHost.objects.filter(name=name))
 
 
 def devices_with_tags(*, tags: Iterable[Tag]) -> QuerySet[Device]:
@@ -66,6 +89,39 @@ def credential_candidates(*, device_ids: Iterable[int]) -> dict[int, list[Creden
         )
         for device_id in ids
     }
+
+
+def jump_hosts_of(*, device_ids: Iterable[int]) -> dict[int, tuple[JumpHost, ...]]:
+    """For each device the jump hosts on the way to it, nearest to us first; 4 queries at the most.
+
+    A device's own jump host goes before those that share a tag with it, of which the first by name
+    counts. One that is reached through another brings that one with it; two are the most. Empty
+    for a device that is reached directly. The credentials are loaded.
+    """
+    ids = list(device_ids)
+    hosts = {host.pk: host for host in JumpHost.objects.select_related("credential")}
+    if not hosts:
+        return dict.fromkeys(ids, ())
+    own = dict(Device.objects.filter(pk__in=ids).values_list("pk", "jump_host_id"))
+    tags_of_device = _tags_of(Device.tags.through, "device_id", ids)
+    by_tag: dict[int, list[JumpHost]] = defaultdict(list)
+    for host_id, tags in _tags_of(JumpHost.tags.through, "jumphost_id", hosts).items():
+        for tag_id in tags:
+            by_tag[tag_id].append(hosts[host_id])
+    ways = {}
+    for device_id in ids:
+        shared = [host for tag in tags_of_device[device_id] for host in by_tag[tag]]
+        last = hosts.get(own.get(device_id) or 0) or min(
+            shared, key=lambda host: host.name, default=None
+        )
+        ways[device_id] = _way(last, hosts)
+    return ways
+
+
+def _way(last: JumpHost | None, hosts: dict[int, JumpHost]) -> tuple[JumpHost, ...]:
+    if last is None:
+        return ()
+    return (last,) if last.via_id is None else (hosts[last.via_id], last)
 
 
 def _tags_of(through: type, column: str, ids: Iterable[int]) -> dict[int, dict[int, str]]:

@@ -1,21 +1,28 @@
-"""Writing the inventory: devices one by one and from a file."""
+"""Writing the inventory: devices one by one and from a file, jump hosts, host keys."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from credentials.models import Tag
 from credentials.services import tags_ensure
-from inventory.models import Device, Zone
+from inventory.models import Device, HostKeyChange, HostKeyOwner, JumpHost, Zone
 
 CSV_COLUMNS = ("hostname", "ip_address", "port", "platform", "tags", "zone", "description")
 _REQUIRED_COLUMNS = ("hostname", "ip_address", "platform")
+
+
+_Owner = TypeVar("_Owner", bound=HostKeyOwner)
+
+
+class HostKeyNotAccepted(Exception):
+    """No host key was accepted; the message says why in one line."""
 
 
 class ImportFailed(Exception):
@@ -42,6 +49,73 @@ def device_save(*, device: Device, tags: Iterable[Tag] | None = None) -> Device:
     if tags is not None:
         device.tags.set(tags)
     return device
+
+
+@transaction.atomic
+def jump_host_save(*, jump_host: JumpHost, tags: Iterable[Tag] | None = None) -> JumpHost:
+    """Validate and save ``jump_host``; None leaves its tags as they are. Raises ValidationError."""
+    jump_host.full_clean()
+    jump_host.save()
+    if tags is not None:
+        jump_host.tags.set(tags)
+    return jump_host
+
+
+@transaction.atomic
+def host_key_accept(*, owner: _Owner, fingerprint: str, changed_by: str) -> _Owner:
+    """Let the host key that was refused be the one of ``owner`` from now on.
+
+    ``fingerprint`` is the one that somebody has compared, with or without the type in front;
+    ``changed_by`` names that person. Raises HostKeyNotAccepted when another key is offered by now,
+    or none.
+    """
+    locked = _locked(owner)
+    offered = locked.offered_fingerprint
+    if not offered:
+        raise HostKeyNotAccepted(f"no host key of '{owner}' waits for a decision")
+    if fingerprint.strip() not in {offered, offered.partition(" ")[2]}:
+        raise HostKeyNotAccepted(
+            f"'{owner}' has offered {offered}, which is another key; compare this one"
+        )
+    _write_change(locked, new_fingerprint=offered, changed_by=changed_by)
+    return _set_host_key(locked, locked.offered_host_key)
+
+
+@transaction.atomic
+def host_key_forget(*, owner: _Owner, changed_by: str) -> _Owner:
+    """Forget the host key of ``owner``, and the one that waits for a decision.
+
+    The next one is taken as the first: trusted, unless its zone is strict. ``changed_by`` names who
+    wants that.
+    """
+    locked = _locked(owner)
+    if locked.host_key:
+        _write_change(locked, new_fingerprint="", changed_by=changed_by)
+    return _set_host_key(locked, "")
+
+
+def _locked(owner: _Owner) -> _Owner:
+    rows = type(owner)._default_manager.select_for_update(of=("self",), no_key=True)
+    locked: _Owner = rows.get(pk=owner.pk)
+    return locked
+
+
+def _set_host_key(owner: _Owner, host_key: str) -> _Owner:
+    owner.host_key = host_key
+    owner.offered_host_key = ""
+    owner.save(update_fields=["host_key", "offered_host_key"])
+    return owner
+
+
+def _write_change(owner: HostKeyOwner, *, new_fingerprint: str, changed_by: str) -> None:
+    HostKeyChange.objects.create(
+        host=str(owner),
+        device=owner if isinstance(owner, Device) else None,
+        jump_host=owner if isinstance(owner, JumpHost) else None,
+        old_fingerprint=owner.host_key_fingerprint,
+        new_fingerprint=new_fingerprint,
+        changed_by=changed_by[:200],
+    )
 
 
 def devices_import_csv(*, file: TextIO, dry_run: bool = False) -> ImportResult:

@@ -20,12 +20,23 @@ NEVER_RETRIED = frozenset(
         ErrorCategory.ADDRESS_REFUSED,
         ErrorCategory.OUTPUT_TOO_LARGE,
         ErrorCategory.UNKNOWN_PLATFORM,
+        ErrorCategory.CIRCUIT_OPEN,
         ErrorCategory.NO_CREDENTIAL,
         ErrorCategory.CREDENTIAL_FAILURE,
         ErrorCategory.WORKER_LOST,
         ErrorCategory.RUN_DEADLINE,
         # It has had its full time already.
         ErrorCategory.DEADLINE,
+    }
+)
+
+#: The device could not be talked to at all. A name that cannot be resolved is left out: name
+#: servers are on our side.
+CONNECTION_CATEGORIES = frozenset(
+    {
+        ErrorCategory.CONNECTION_REFUSED,
+        ErrorCategory.CONNECTION_TIMEOUT,
+        ErrorCategory.SSH_NEGOTIATION,
     }
 )
 

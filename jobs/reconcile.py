@@ -20,6 +20,7 @@ from jobs.choices import RunStatus
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.services import results, runs
+from jobs.services.detection import detections_expire
 from jobs.tasks import advance, resend
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Reconciled:
     messages_resent: int = 0
     runs_ended: int = 0
     devices_committed: int = 0
+    detections_ended: int = 0
 
 
 def reconcile_if_elected() -> Reconciled | None:
@@ -66,6 +68,7 @@ def reconcile() -> Reconciled:
         messages_resent=len(unanswered),
         runs_ended=_advance_open_runs(),
         devices_committed=_commit_pending(),
+        detections_ended=detections_expire(),
     )
 
 

@@ -13,13 +13,17 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from backups.services import configs_push
+from inventory.models import Device
 from jobs import leases
 from jobs.choices import LogLevel, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.services import runs
-from jobs.services.backup import database_use, device_back_up
+from jobs.services.backup import device_back_up
+from jobs.services.breaker import run_skip_broken
+from jobs.services.detection import detection_run
 from jobs.services.logs import job_log
 from jobs.services.results import Claim, result_claim
+from jobs.services.sessions import database_use
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +35,9 @@ GIT_QUEUE = "git"
 _BROKER_DOWN = (OperationalError, RedisError)
 
 
-def device_queue(result: DeviceResult) -> str:
-    """The queue whose workers reach the device of ``result``."""
-    zone = result.device.zone if result.device else None
+def device_queue(device: Device | None) -> str:
+    """The queue whose workers reach ``device``; a deleted one is anybody's."""
+    zone = device.zone if device else None
     return DEVICES_QUEUE if zone is None else f"zone-{zone.name}"
 
 
@@ -53,11 +57,18 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
     return str(done.status)
 
 
+@shared_task(name="jobs.detect_platform", ignore_result=True)
+def detect_platform(detection_id: int) -> None:
+    """Find out the platform of the device of a detection."""
+    detection_run(detection_id=detection_id)
+
+
 @shared_task(name="jobs.dispatch_run", ignore_result=True)
 def dispatch_run(run_id: int) -> None:
     """Start a run: resolve its credentials and send the first two waves."""
     run = JobRun.objects.get(pk=run_id)
     if runs.run_start(run=run):
+        run_skip_broken(run=run)
         advance(run_id)
         advance(run_id)
 
@@ -99,7 +110,7 @@ def push_configs(run_id: int) -> None:
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
     """One chord: a task per device, and ``advance`` when they are through, whatever happened."""
-    header = [_signature(result, device_queue(result)) for result in results]
+    header = [_signature(result, device_queue(result.device)) for result in results]
     body = advance.si(run_id).set(queue=CONTROL_QUEUE)
     errback = advance.si(run_id).set(queue=CONTROL_QUEUE)
     chord(header)(body.on_error(errback))
@@ -111,7 +122,7 @@ def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:
     ``isolated`` sends those that killed a worker to the pool in which each task has a process.
     """
     for result in results:
-        queue = device_queue(result)
+        queue = device_queue(result.device)
         if isolated and queue == DEVICES_QUEUE:
             queue = ISOLATED_QUEUE
         then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)

@@ -24,6 +24,7 @@ from zoneinfo import available_timezones
 from pydantic import (
     AliasChoices,
     BeforeValidator,
+    DirectoryPath,
     Field,
     PlainValidator,
     SecretStr,
@@ -148,10 +149,19 @@ class Config(BaseSettings):
     #: Networks that may be connected to although they are loopback, link-local or the like.
     allowed_networks: NetworkList = []
 
+    #: Platform definitions of the operator, one TOML file each (docs/platforms.md).
+    platform_directory: DirectoryPath | None = None
+
     # Retry of one device within a run.
     retry_attempts: int = Field(default=3, ge=1, le=10)
     retry_backoff_seconds: float = Field(default=15, ge=0, le=3600)
     retry_backoff_max_seconds: float = Field(default=300, ge=0, le=3600)
+
+    # Circuit breaker of one device.
+    #: Runs in a row in which it could not be reached; 0 switches the breaker off.
+    breaker_failures: int = Field(default=5, ge=0, le=100)
+    breaker_cooldown_seconds: float = Field(default=3600, ge=1, le=7 * 86400)
+    breaker_cooldown_max_seconds: float = Field(default=86400, ge=1, le=30 * 86400)
 
     # Runs.
     wave_size: int = Field(default=1000, ge=1, le=5000)

@@ -238,6 +238,11 @@ UNFOLD = {
                         "link": reverse_lazy("admin:inventory_zone_changelist"),
                     },
                     {
+                        "title": "Jump hosts",
+                        "icon": "alt_route",
+                        "link": reverse_lazy("admin:inventory_jumphost_changelist"),
+                    },
+                    {
                         "title": "Tags",
                         "icon": "sell",
                         "link": reverse_lazy("admin:credentials_tag_changelist"),
@@ -246,6 +251,11 @@ UNFOLD = {
                         "title": "Credentials",
                         "icon": "key",
                         "link": reverse_lazy("admin:credentials_credential_changelist"),
+                    },
+                    {
+                        "title": "Platform detections",
+                        "icon": "troubleshoot",
+                        "link": reverse_lazy("admin:jobs_platformdetection_changelist"),
                     },
                 ],
             },
@@ -272,6 +282,11 @@ UNFOLD = {
                         "icon": "history",
                         "link": reverse_lazy("admin:backups_snapshot_changelist"),
                     },
+                    {
+                        "title": "Suspects",
+                        "icon": "report",
+                        "link": reverse_lazy("admin:backups_suspect_changelist"),
+                    },
                 ],
             },
             {
@@ -286,6 +301,11 @@ UNFOLD = {
                         "title": "Connection logs",
                         "icon": "terminal",
                         "link": reverse_lazy("admin:jobs_connectionlog_changelist"),
+                    },
+                    {
+                        "title": "Host key changes",
+                        "icon": "fingerprint",
+                        "link": reverse_lazy("admin:inventory_hostkeychange_changelist"),
                     },
                 ],
             },
@@ -307,8 +327,9 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": NETRAVEN.log_level},
     "loggers": {
-        # Both log what goes over the wire at DEBUG: log-in prompts and answers.
-        "paramiko": {"level": "WARNING"},
+        # Both log what goes over the wire at DEBUG: log-in prompts and answers. Paramiko's errors
+        # quote what a host sent in place of SSH; what went wrong is recorded with the device.
+        "paramiko": {"level": "CRITICAL"},
         "netmiko": {"level": "WARNING"},
         "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
         "django.request": {"level": "ERROR"},

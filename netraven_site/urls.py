@@ -10,18 +10,27 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.routers import DefaultRouter
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
+from backups.api import SuspectViewSet
 from credentials.api import TagViewSet
-from inventory.api import DeviceViewSet
-from jobs.api import DeviceResultViewSet, JobRunViewSet, JobViewSet
+from inventory.api import DeviceViewSet, JumpHostViewSet
+from jobs.api import (
+    DeviceResultViewSet,
+    JobRunViewSet,
+    JobViewSet,
+    PlatformDetectionViewSet,
+)
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
 
 router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
+router.register("jump-hosts", JumpHostViewSet, basename="jump-host")
 router.register("tags", TagViewSet, basename="tag")
 router.register("jobs", JobViewSet, basename="job")
 router.register("runs", JobRunViewSet, basename="run")
 router.register("device-results", DeviceResultViewSet, basename="device-result")
+router.register("platform-detections", PlatformDetectionViewSet, basename="platform-detection")
+router.register("suspects", SuspectViewSet, basename="suspect")
 
 api_urls: list[URLPattern | URLResolver] = [
     path("", include(router.urls)),

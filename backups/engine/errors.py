@@ -18,6 +18,8 @@ class ErrorCategory(StrEnum):
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_TIMEOUT = "connection_timeout"
     HOST_KEY = "host_key"
+    #: A host on the way to the device could not be reached or used.
+    JUMP_HOST = "jump_host"
     SSH_NEGOTIATION = "ssh_negotiation"
     AUTHENTICATION = "authentication"
     ENABLE = "enable"
@@ -31,6 +33,8 @@ class ErrorCategory(StrEnum):
     COMMAND_REJECTED = "command_rejected"
     INCOMPLETE_OUTPUT = "incomplete_output"
     UNKNOWN_PLATFORM = "unknown_platform"
+    #: Left out by its circuit breaker.
+    CIRCUIT_OPEN = "circuit_open"
     NO_CREDENTIAL = "no_credential"
     CREDENTIAL_FAILURE = "credential_failure"
     REDACTION_FAILURE = "redaction_failure"

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from inventory.platforms.definition import PlatformDefinition, Treatment, VolatileLine
+from inventory.platforms.definition import (
+    COMMON_PAGER,
+    Pager,
+    PlatformDefinition,
+    Treatment,
+    VolatileLine,
+)
 
 #: Stands in place of a masked part of a volatile line.
 MASK = "<volatile>"
@@ -17,7 +23,20 @@ _ESCAPES = re.compile(
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|\x1b[ -/]*[0-~]?"
 )
-_LINE_END = re.compile(r"\r+\n|\r")
+_LINE_END = re.compile(r"\r+\n?")
+#: "Next line" (ECMA-48): some devices end lines with it.
+_NEXT_LINE = "\x1bE"
+#: LF CR: the second goes back to where the line begins anyway.
+_LF_CR = re.compile(r"\n\r++(?!\n)")
+_LONE_CR = re.compile(r"\r(?![\r\n])")
+_COLOUR = r"\x1b\[[0-?]*m"
+#: What stands at the head of a line before the device goes back in it.
+_HEAD = re.compile(rf"(?:[^\x08\r\x1b]|{_COLOUR}){{1,600}}+")
+#: Marks at the head of one line that are taken out. No device prints more of them without a line
+#: end, and each one costs a copy of the line.
+_MAX_MARKS = 100
+#: How devices erase what they printed: they go back, write blanks over it, or send a sequence.
+_ERASURE = re.compile(r"(?:[ ]*+(?:\x08|\r(?!\n)|\x1b\[[0-?]*[@-~]))++")
 #: Bytes with nothing to clean but their line ends; most texts are made of them alone, and then
 #: the searches for control and hidden characters can be left out (measured: 3.3 ms against 0.1 ms
 #: for 58 kB).
@@ -26,8 +45,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Characters that hide or reorder others (Unicode categories Cf, Zl and Zp, variation selectors),
 # so that a text cannot look different from what it says.
 _HIDDEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 
@@ -37,7 +58,7 @@ def normalise(definition: PlatformDefinition, payload: bytes) -> str:
     ``clean_text``, without the lines and with masked values where the platform says that they
     change by themselves. Deterministic, and idempotent on its own output.
     """
-    return normalise_text(definition, clean_text(payload))
+    return normalise_text(definition, clean_text(payload, pager=definition.pager))
 
 
 def normalise_text(definition: PlatformDefinition, text: str) -> str:
@@ -47,18 +68,21 @@ def normalise_text(definition: PlatformDefinition, text: str) -> str:
     return _one_end(neutralise(definition.volatile, text))
 
 
-def clean_text(payload: bytes) -> str:
+def clean_text(payload: bytes, *, pager: Pager = COMMON_PAGER) -> str:
     """The output of a command as text of plain lines.
 
-    Bytes that are no UTF-8 become ``\\xNN``; every line ends in one LF, and the text in exactly
-    one; blank lines in front are left out. Terminal control sequences, erased characters and
-    control characters other than tab are gone; characters that hide or reorder text are shown as
-    escapes.
+    Marks at which ``pager`` stopped and which the device erased again are gone. Bytes that are no
+    UTF-8 become ``\\xNN``; every line ends in one LF, and the text in exactly one; blank lines in
+    front are left out. Terminal control sequences, erased characters and control characters other
+    than tab are gone; characters that hide or reorder text are shown as escapes.
     """
-    if not payload.translate(None, _PLAIN):
-        return _one_end(_line_ends(payload.decode("ascii")))
-    text = payload.decode("utf-8", errors="backslashreplace")
-    text = _ESCAPES.sub("", text)
+    is_plain = not payload.translate(None, _PLAIN)
+    text = payload.decode("utf-8", errors="backslashreplace").replace("\x00", "")
+    if not is_plain or _LONE_CR.search(text):
+        text = "\n".join(_without_pager(line, pager) for line in text.split("\n"))
+    if is_plain:
+        return _one_end(_line_ends(text))
+    text = _ESCAPES.sub("", text.replace(_NEXT_LINE, "\n"))
     text = _line_ends(text)
     if "\x08" in text:
         text = "\n".join(_erase(line) for line in text.split("\n"))
@@ -81,9 +105,29 @@ def neutralise(volatile: tuple[VolatileLine, ...], text: str) -> str:
     return "\n".join(kept)
 
 
+def _without_pager(line: str, pager: Pager) -> str:
+    """A line without the marks of ``pager`` at its head and what the device erased them with."""
+    for _ in range(_MAX_MARKS):
+        if not (
+            (head := _HEAD.match(line))
+            and (erasure := _ERASURE.match(line, head.end()))
+            and (mark := pager.mark.match(_ESCAPES.sub("", head.group())))
+        ):
+            break
+        line = (mark.groupdict().get("text") or "") + line[erasure.end() :]
+    return line
+
+
 def _line_ends(text: str) -> str:
+    if "\n\r" in text:
+        text = _LF_CR.sub("\n", text)
     text = text.replace("\r\n", "\n")
-    return _LINE_END.sub("\n", text) if "\r" in text else text
+    return _LINE_END.sub(_line_end, text) if "\r" in text else text
+
+
+def _line_end(match: re.Match[str]) -> str:
+    # CR CR LF is one line end; without LF each CR is one.
+    return "\n" if match.group().endswith("\n") else "\n" * len(match.group())
 
 
 def _erase(line: str) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backups.engine import completeness
 from backups.engine.collector import Collector, SessionLimits
+from backups.engine.completeness import SizeLimit, answer_of, rejection, suspicions
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.normalise import clean_text, normalise_text
+from backups.engine.findings import VALUE_LENGTH, FoundAttribution, attribution, facts, unsaved
+from backups.engine.normalise import normalise_text
+from backups.engine.outputs import by_role, output_text, running_payload, running_text
 from backups.engine.redaction import Redactor
-from backups.engine.types import DeviceTarget, RedactedConfig
+from backups.engine.types import Collection, CommandOutput, DeviceTarget, RedactedConfig
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
+from inventory.platforms.definition import Fact, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +32,34 @@ class BackupRequest:
     previous_size: int | None
     #: Share of ``previous_size`` below which the text is suspect; 0 switches the check off.
     minimum_share: float
+    #: SHA-256 of the last good redacted text in hex, or None without one. The same text is trusted
+    #: again, so that what somebody accepted as it is stays accepted.
+    previous_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupOutcome:
     """What one session brought, ready to be stored."""
 
-    #: The running-config as the device printed it.
+    #: The running-config as the device printed it; see ``outputs.running_payload``.
     raw: bytes = field(repr=False)
     #: Keyed digest of the normalised raw text, in hex.
     raw_digest: str
     #: None when the text is not trusted.
     config: RedactedConfig | None
-    #: Why the text is not trusted; empty when it is.
+    #: Why the text is not trusted, redacted; empty when it is.
     suspicions: tuple[str, ...]
     host_key: str | None
     phase_seconds: Mapping[str, float]
+    facts: Mapping[Fact, str] = field(default_factory=dict)
+    #: Who changed the configuration last, redacted; None where the device does not say it.
+    attribution: FoundAttribution | None = None
+    #: Whether the running-config differs from the saved one; None where that is not known.
+    unsaved: bool | None = None
+    #: What went wrong with commands that the backup does without; one redacted line each.
+    notes: tuple[str, ...] = ()
+    #: Host keys to keep of the jump hosts on the way, by their names.
+    jump_host_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def back_up(
@@ -54,29 +69,90 @@ def back_up(
 
     An output that is not trusted is no error: it comes back with its ``suspicions``.
     """
-    platform = request.platform
+    platform, secrets = request.platform, request.credential.secrets()
     collection = collector.collect(request.target, request.credential, platform, request.limits)
-    output = collection.outputs[0]
-    text = clean_text(output.payload)
-    rejection = completeness.rejection(platform, text)
-    if rejection is not None:
-        line = redactor.redact_message(rejection, request.credential.secrets())
-        raise DeviceError(
-            ErrorCategory.COMMAND_REJECTED,
-            f"the device rejected '{output.command}': {line[:120]}",
-        )
-    normalised = normalise_text(platform, text)
-    suspicions = completeness.check(
-        platform,
-        text,
-        previous_size=request.previous_size,
-        minimum_share=request.minimum_share,
-    )
+    outputs = collection.outputs
+    _refuse_rejected(platform, outputs, redactor, secrets)
+    normalised = normalise_text(platform, running_text(platform, collection))
+    raw_digest = hmac.new(digest_key, normalised.encode(), hashlib.sha256).hexdigest()
+    config = redactor.redact(platform, normalised)
+    reasons = _reasons(request, collection, config)
     return BackupOutcome(
-        raw=output.payload,
-        raw_digest=hmac.new(digest_key, normalised.encode(), hashlib.sha256).hexdigest(),
-        config=None if suspicions else redactor.redact(platform, normalised),
-        suspicions=tuple(suspicions),
+        raw=running_payload(platform, outputs),
+        raw_digest=raw_digest,
+        config=None if reasons else config,
+        suspicions=tuple(redactor.redact_message(reason, secrets) for reason in reasons),
         host_key=collection.host_key,
         phase_seconds=collection.phase_seconds,
+        jump_host_keys=collection.jump_host_keys,
+        facts=facts(platform, outputs),
+        attribution=redacted_attribution(attribution(platform, outputs), redactor, secrets),
+        unsaved=None if reasons else unsaved(platform, outputs),
+        notes=tuple(
+            redactor.redact_message(note, secrets)
+            for note in (*collection.notes, *_rejected_options(platform, outputs))
+        ),
     )
+
+
+def redacted_attribution(
+    found: FoundAttribution | None, redactor: Redactor, secrets: Sequence[str] = ()
+) -> FoundAttribution | None:
+    """``found`` as it may be stored and shown: without ``secrets`` and what looks like one."""
+    if found is None:
+        return None
+    return FoundAttribution(
+        user=redactor.redact_message(found.user, secrets)[:VALUE_LENGTH],
+        time=redactor.redact_message(found.time, secrets)[:VALUE_LENGTH],
+    )
+
+
+def _reasons(request: BackupRequest, collection: Collection, config: RedactedConfig) -> list[str]:
+    """Why the running-config in ``collection`` is not trusted; empty when it is."""
+    redacted = config.text.encode()
+    if hashlib.sha256(redacted).hexdigest() == request.previous_sha256:
+        return []
+    running = by_role(collection.outputs, Role.RUNNING)
+    return suspicions(
+        request.platform,
+        [answer_of(request.platform, output) for output in running],
+        prompt=collection.prompt,
+        limit=SizeLimit(
+            size=len(redacted),
+            previous_size=request.previous_size,
+            minimum_share=request.minimum_share,
+        ),
+    )
+
+
+def _refuse_rejected(
+    platform: PlatformDefinition,
+    outputs: Sequence[CommandOutput],
+    redactor: Redactor,
+    secrets: Sequence[str],
+) -> None:
+    """Raise DeviceError for the first running-config command that the device rejected."""
+    for command, line in _rejected(platform, by_role(outputs, Role.RUNNING)):
+        safe = redactor.redact_message(line, secrets)
+        raise DeviceError(
+            ErrorCategory.COMMAND_REJECTED, f"the device rejected '{command}': {safe[:120]}"
+        )
+
+
+def _rejected_options(
+    platform: PlatformDefinition, outputs: Sequence[CommandOutput]
+) -> Iterator[str]:
+    """One line per rejected command that the backup does without."""
+    optional = [output for output in outputs if output.role is not Role.RUNNING]
+    for command, line in _rejected(platform, optional):
+        yield f"'{command}': the device rejected it: {line}"
+
+
+def _rejected(
+    platform: PlatformDefinition, outputs: Sequence[CommandOutput]
+) -> Iterator[tuple[str, str]]:
+    """Each rejected command with the error line of the device."""
+    for output in outputs:
+        line = rejection(platform, output_text(platform, output.payload))
+        if line is not None:
+            yield output.command, line

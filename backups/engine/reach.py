@@ -18,6 +18,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: RFC 6052: IPv4 addresses inside IPv6 ones, translated on the way.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: RFC 6761 section 6.3.
+_LOOPBACK_NAMES: dict[str, Address] = {"localhost": ipaddress.IPv4Address("127.0.0.1")}
 
 
 def connect(
@@ -37,6 +39,29 @@ def connect(
         except OSError as error:
             failure = _explain(error, f"{resolved} port {port}")
     raise failure or DeviceError(ErrorCategory.DNS_FAILURE, f"'{address}' has no address")
+
+
+def check_literal(address: str, *, allowed: Sequence[Network]) -> None:
+    """Refuse what ``connect`` refuses, for a host that somebody else will connect to.
+
+    A name is let through: what it stands for is only known where it is resolved. Raises
+    DeviceError.
+    """
+    literal: Address | None
+    try:
+        literal = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        literal = _loose_ipv4(address) or _LOOPBACK_NAMES.get(address.lower().rstrip("."))
+    if literal is not None:
+        _check(literal, allowed)
+
+
+def _loose_ipv4(text: str) -> Address | None:
+    """The address of a text such as ``127.1`` or ``0x7f000001``, which resolvers take for one."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(text))
+    except (OSError, UnicodeError):
+        return None
 
 
 def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, Address]]:
@@ -93,7 +118,7 @@ def _explain(error: OSError, where: str) -> DeviceError:
     if isinstance(error, ConnectionRefusedError):
         return DeviceError(
             ErrorCategory.CONNECTION_REFUSED,
-            f"{where} refused the connection; check the port and that SSH is enabled",
+            f"{where} refused the connection; check the port, and that SSH or Telnet is enabled",
         )
     if isinstance(error, TimeoutError):
         return DeviceError(

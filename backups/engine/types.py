@@ -4,6 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+from credentials.secret import DeviceCredential
+from inventory.platforms.definition import Role
+
+
+class Transport(StrEnum):
+    """How the command line of a device is reached. The values are part of the API."""
+
+    SSH = "ssh"
+    TELNET = "telnet"
+
+
+class HostKeyMode(StrEnum):
+    """What is done about the host key of a device. The values are part of the API."""
+
+    #: Only a key that is known already is accepted.
+    STRICT = "strict"
+    #: Trust on first use: the first key is kept, from then on no other is accepted.
+    TOFU = "tofu"
+    #: Any key is accepted, and none is kept.
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JumpTarget:
+    """One host that the way to a device leads through."""
+
+    #: Unique among the jump hosts of the installation.
+    name: str
+    address: str
+    port: int
+    credential: DeviceCredential
+    host_key: str | None = None
+    legacy_algorithms: bool = False
+    host_key_mode: HostKeyMode = HostKeyMode.TOFU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +55,12 @@ class DeviceTarget:
     platform: str
     #: Host key of an earlier session as ``"ssh-ed25519 AAAA..."``; None before the first one.
     host_key: str | None = None
+    host_key_mode: HostKeyMode = HostKeyMode.TOFU
+    transport: Transport = Transport.SSH
+    #: Whether SHA-1 and other algorithms of old devices may be agreed on.
+    legacy_algorithms: bool = False
+    #: The way to the device, nearest first; empty for a direct one.
+    jumps: tuple[JumpTarget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +68,7 @@ class CommandOutput:
     """What a device printed in answer to one command, without echo and prompt."""
 
     command: str
+    role: Role = Role.RUNNING
     #: The bytes as they came over the wire, line ends and all.
     payload: bytes = field(repr=False)
 
@@ -35,10 +78,17 @@ class Collection:
     """Everything one session brought home."""
 
     outputs: tuple[CommandOutput, ...]
-    #: Host key that the device showed, as ``"ssh-ed25519 AAAA..."``.
+    #: Host key that the device showed, as ``"ssh-ed25519 AAAA..."``; None over Telnet and where
+    #: none is kept.
     host_key: str | None
     #: Seconds per phase: connect, login, collect.
     phase_seconds: Mapping[str, float]
+    #: The same of jump hosts, by their names.
+    jump_host_keys: Mapping[str, str] = field(default_factory=dict)
+    #: What went wrong with commands that the backup does without; one line each.
+    notes: tuple[str, ...] = ()
+    #: The prompt behind which the commands were typed, without blanks around it; None if unknown.
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from typing import Any
 
 import psycopg
@@ -48,6 +50,15 @@ def _ask_database() -> None:
     if connection.connection is None:
         with connection.wrap_database_errors:
             psycopg.connect(**connection.get_connection_params()).close()
+
+
+def command_line_user() -> str:
+    """Who works on the command line, as it is kept in rows: ``command line (NAME)``."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        name = f"user id {os.getuid()}"
+    return f"command line ({name})"
 
 
 def one_line(error: ValidationError) -> str:

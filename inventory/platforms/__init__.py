@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from inventory.platforms.catalogue import (
+    BrokenPlatform,
     UnknownPlatform,
     all_redaction_rules,
     get_platform,
     platform_names,
+    platform_problems,
     redaction_vocabulary,
     rule_families,
+    use_directory,
 )
 from inventory.platforms.definition import PlatformDefinition
 from inventory.platforms.loader import DefinitionError, LoadedDirectory, load_directory
 
 __all__ = [
+    "BrokenPlatform",
     "DefinitionError",
     "LoadedDirectory",
     "PlatformDefinition",
@@ -22,6 +26,8 @@ __all__ = [
     "get_platform",
     "load_directory",
     "platform_names",
+    "platform_problems",
     "redaction_vocabulary",
     "rule_families",
+    "use_directory",
 ]

@@ -1,10 +1,12 @@
-"""The platforms that NetRaven brings along."""
+"""The platforms that NetRaven brings along, and those of the operator's own directory."""
 
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 
 from inventory.platforms.definition import (
@@ -15,16 +17,23 @@ from inventory.platforms.definition import (
 )
 from inventory.platforms.loader import (
     VOCABULARY_FILE,
+    DefinitionError,
+    LoadedDirectory,
     load_directory,
     load_families,
     load_vocabulary,
 )
+
+logger = logging.getLogger(__name__)
 
 _HERE = Path(__file__).resolve().parent
 DEFINITIONS = _HERE / "definitions"
 RULES = _HERE / "rules"
 #: The family whose rules look for keywords anywhere; it comes last, so that others are asked first.
 GENERIC_FAMILY = "generic"
+
+#: Names, times of change (ns) and sizes of the files of a directory.
+_Signature = tuple[tuple[str, int, int], ...]
 
 
 class UnknownPlatform(LookupError):
@@ -38,17 +47,63 @@ class UnknownPlatform(LookupError):
         super().__init__(f"There is no platform {name!r}; {hint}")
 
 
+class BrokenPlatform(UnknownPlatform):
+    """The file of this platform cannot be used. The message names file, key and reason.
+
+    A definition that the file would have replaced is not used instead: its redaction may be the
+    very thing that the file was written for.
+    """
+
+    def __init__(self, name: str, problem: DefinitionError) -> None:
+        self.name = name
+        LookupError.__init__(self, f"The platform {name!r} cannot be used: {problem}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Catalogue:
+    definitions: Mapping[str, PlatformDefinition]
+    #: Name of the platform by each of its other names.
+    aliases: Mapping[str, str]
+    problems: Mapping[str, DefinitionError]
+    #: The rules of all platforms.
+    redaction: tuple[RedactionRule, ...]
+
+
+_directory: Path | None = None
+
+
+def use_directory(path: Path | None) -> None:
+    """Take definitions of ``path`` as well; one replaces a platform of the same name.
+
+    The directory is looked at again at each question, so that a changed file counts at once.
+    """
+    global _directory
+    _directory = path
+
+
 def get_platform(name: str) -> PlatformDefinition:
-    """The definition of a platform. Raises UnknownPlatform."""
-    definition = _builtin().get(name)
+    """The definition of a platform, by its name or another name of it.
+
+    Raises UnknownPlatform, or BrokenPlatform if its file cannot be used.
+    """
+    catalogue = _catalogue()
+    own_name = catalogue.aliases.get(name, name)
+    if own_name in catalogue.problems:
+        raise BrokenPlatform(own_name, catalogue.problems[own_name])
+    definition = catalogue.definitions.get(own_name)
     if definition is None:
         raise UnknownPlatform(name)
     return definition
 
 
 def platform_names() -> tuple[str, ...]:
-    """Names of all platforms, sorted."""
-    return tuple(sorted(_builtin()))
+    """Names of all platforms that can be used, sorted; without their aliases."""
+    return tuple(sorted(_catalogue().definitions))
+
+
+def platform_problems() -> tuple[DefinitionError, ...]:
+    """What is wrong with the files that cannot be used."""
+    return tuple(_catalogue().problems.values())
 
 
 @cache
@@ -63,16 +118,55 @@ def redaction_vocabulary() -> Vocabulary:
     return load_vocabulary(RULES / VOCABULARY_FILE)
 
 
-@cache
 def all_redaction_rules() -> tuple[RedactionRule, ...]:
-    """The rules of all families, for texts of unknown platforms; the generic ones last."""
-    families = sorted(rule_families().values(), key=lambda f: (f.name == GENERIC_FAMILY, f.name))
-    return tuple(rule for family in families for rule in family.redaction)
+    """The rules of all platforms, for texts of unknown ones.
+
+    Those of single platforms come first, then those of the families, the generic ones last.
+    """
+    return _catalogue().redaction
 
 
 @cache
-def _builtin() -> Mapping[str, PlatformDefinition]:
-    loaded = load_directory(DEFINITIONS, families=rule_families())
-    if loaded.problems:
-        raise loaded.problems[0]
-    return loaded.definitions
+def _builtin() -> LoadedDirectory:
+    return load_directory(DEFINITIONS, families=rule_families())
+
+
+def _catalogue() -> _Catalogue:
+    return _read_catalogue(_directory, _signature(_directory))
+
+
+def _signature(directory: Path | None) -> _Signature:
+    if directory is None:
+        return ()
+    files = ((file.name, file.stat()) for file in sorted(directory.glob("*.toml")))
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in files)
+
+
+@lru_cache(maxsize=2)
+def _read_catalogue(directory: Path | None, _signature: _Signature) -> _Catalogue:
+    builtin = _builtin()
+    definitions = dict(builtin.definitions)
+    problems = {problem.path.stem: problem for problem in builtin.problems}
+    if directory is not None:
+        own = load_directory(directory, families=rule_families(), base=builtin.definitions)
+        for name in (file for file, *_ in _signature):
+            problems.pop(Path(name).stem, None)
+        definitions |= own.definitions
+        problems |= {problem.path.stem: problem for problem in own.problems}
+    for problem in problems.values():
+        logger.error("a platform definition cannot be used: %s", problem)
+    usable = {name: one for name, one in definitions.items() if name not in problems}
+    aliases = {alias: name for name, one in definitions.items() for alias in one.aliases}
+    return _Catalogue(
+        definitions=usable,
+        aliases={alias: name for alias, name in aliases.items() if alias not in definitions},
+        problems=problems,
+        redaction=_all_rules(usable),
+    )
+
+
+def _all_rules(definitions: Mapping[str, PlatformDefinition]) -> tuple[RedactionRule, ...]:
+    families = sorted(rule_families().values(), key=lambda f: (f.name == GENERIC_FAMILY, f.name))
+    shared = [rule for family in families for rule in family.redaction]
+    own = [rule for one in definitions.values() for rule in one.redaction if rule not in shared]
+    return tuple(dict.fromkeys([*own, *shared]))

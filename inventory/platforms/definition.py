@@ -49,6 +49,20 @@ class Treatment(StrEnum):
     MASK = "mask"
 
 
+class Role(StrEnum):
+    """What the output of a command is. The values are part of the API."""
+
+    #: The configuration itself; several outputs are joined in their order.
+    RUNNING = "running-config"
+    #: The saved configuration, compared with the running one and not stored.
+    STARTUP = "startup-config"
+    #: Model, serial number and software version are read from these two; neither is stored.
+    VERSION = "version"
+    INVENTORY = "inventory"
+    #: Who changed the configuration last, where the configuration itself does not say it.
+    HISTORY = "history"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One command of a collection and what its output is."""
@@ -56,8 +70,79 @@ class Command:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     command: NonEmpty
-    #: What the output is, e.g. ``running-config`` or ``startup-config``.
-    role: NonEmpty
+    role: Role
+    #: Asked in this order, each if the device rejected the one before.
+    fallback: tuple[NonEmpty, ...] = ()
+    #: Whether some devices of the platform do not know the command; it is then left out.
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pager:
+    """The mark at which a device waits for a key before it prints on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    #: Matched from the start of the last line, which the device has not ended. A group ``text``
+    #: is what stands in front of the mark where pages end in the middle of a line.
+    mark: LinePattern
+    #: What asks for the next page.
+    key: NonEmpty = " "
+
+
+#: Marks that devices of many vendors print; a platform with another one names its own.
+COMMON_PAGER = Pager(
+    mark=re.compile(
+        r"[ \t]*(?:-{2,} ?\(?more\b[^\n]{0,60}|<-+ ?more ?-+>[^\n]{0,40}|<more>|\(more\)"
+        r"|more: <space>[^\n]{0,60}|press any key to continue[^\n]{0,60})[ \t]*$",
+        re.IGNORECASE,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a device may ask between the log-in and its first prompt."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    #: Searched in the last lines before the device fell silent.
+    pattern: LinePattern
+    #: What is sent; a line end is added.
+    answer: str
+
+
+class Fact(StrEnum):
+    """What is kept about a device beside its configuration."""
+
+    MODEL = "model"
+    SERIAL_NUMBER = "serial_number"
+    OS_VERSION = "os_version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactPattern:
+    """Where a fact stands. The first pattern of a fact that is found counts."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    fact: Fact
+    #: Output that is searched.
+    role: Role
+    #: Its first group is the value.
+    pattern: LinePattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """Where a device says who changed its configuration last, and when."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    #: Output that is searched, before volatile lines are left out of it.
+    role: Role
+    #: Has a group ``user``, a group ``time`` or both. The time is kept as the device writes it.
+    pattern: LinePattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +180,12 @@ class ValueKind(StrEnum):
     SHAPE = "shape"
     #: Nothing: what follows is no secret, and no later rule looks at it.
     KEEP = "keep"
+    #: The next lines, as far as ``take`` matches from their first sign on; at most two, since
+    #: devices print a password once or twice.
+    BELOW = "below"
+    #: The lines of the section that this line opens, without those of sections inside it: each
+    #: that ``take`` matches from its first sign on.
+    SECTION = "section"
 
 
 class TokenKind(StrEnum):
@@ -194,12 +285,24 @@ class PlatformDefinition:
     name: NonEmpty
     #: Name for people.
     title: NonEmpty
+    #: Other names of the platform in inventories, as Netmiko has them.
+    aliases: tuple[NonEmpty, ...] = ()
     #: Netmiko ``device_type``.
     driver: NonEmpty
-    #: At least one; the first is the configuration itself.
+    #: Netmiko ``device_type`` over Telnet; None stands for the driver's own one, if there is one,
+    #: and else for Netmiko's generic one.
+    telnet_driver: NonEmpty | None = None
+    #: At least one with the role ``running-config``; the others may fail without harm.
     commands: tuple[Command, ...]
-    #: Sent after log-in, before the commands; only what the driver does not send by itself.
+    #: Whether Netmiko's driver prepares the session. Without it only ``preparation`` is sent, and
+    #: none of Netmiko's fixed waits is waited: right where the driver would alter the device, and
+    #: faster wherever the preparation is a list of commands.
+    driver_prepares: bool = True
+    #: Sent after log-in, before the commands; a device may reject them without harm.
     preparation: tuple[NonEmpty, ...] = ()
+    #: Answered between log-in and first prompt.
+    questions: tuple[Question, ...] = ()
+    pager: Pager = COMMON_PAGER
     privileged_mode: PrivilegedMode = PrivilegedMode.NEVER
     #: None leaves finding the prompt to the driver.
     prompt: LinePattern | None = None
@@ -210,5 +313,11 @@ class PlatformDefinition:
     #: What the command line prints instead of output.
     error_patterns: tuple[LinePattern, ...] = ()
     volatile: tuple[VolatileLine, ...] = ()
+    facts: tuple[FactPattern, ...] = ()
+    attribution: tuple[Attribution, ...] = ()
     #: Own rules first, then those of the families, in their order.
     redaction: tuple[RedactionRule, ...] = ()
+    #: One sentence if reading the device alters it; empty for all others.
+    changes_device: str = ""
+    #: What an operator has to know, in one or two sentences.
+    note: str = ""

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from inventory.platforms.definition import (
     PlatformDefinition,
     RedactionRule,
+    Role,
     RuleFamily,
     Treatment,
     ValueKind,
@@ -28,6 +29,8 @@ _DEFINITION = TypeAdapter(PlatformDefinition)
 _VOCABULARY = TypeAdapter(Vocabulary)
 
 _UNKNOWN_KEY = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
+
+_NEED_TAKE = frozenset({ValueKind.SHAPE, ValueKind.BELOW, ValueKind.SECTION})
 
 #: File of ``rules/`` that holds the vocabulary and is no family.
 VOCABULARY_FILE = "vocabulary.toml"
@@ -163,7 +166,10 @@ class _DirectoryLoader:
 
 
 def _inherited(parent: PlatformDefinition | None) -> dict[str, Any]:
-    return {} if parent is None else _values(parent)
+    """What a file takes over from the platform that it extends: all but what names that one."""
+    if parent is None:
+        return {}
+    return {key: value for key, value in _values(parent).items() if key != "aliases"}
 
 
 def _complete(
@@ -241,8 +247,10 @@ def _key_of(data: object, pattern: str) -> str:
 def _check_definition(file: Path, name: str, definition: PlatformDefinition) -> None:
     if definition.name != name:
         raise DefinitionError(file, "name", f"has to be the name of the file, {name!r}")
-    if not definition.commands:
-        raise DefinitionError(file, "commands", "names no command")
+    if not any(command.role is Role.RUNNING for command in definition.commands):
+        raise DefinitionError(file, "commands", f"none has the role '{Role.RUNNING}'")
+    _check_facts(file, definition)
+    _check_attribution(file, definition)
     _check_redaction(file, definition.redaction)
     _check_volatile(file, definition.volatile)
 
@@ -254,13 +262,40 @@ def _check_redaction(file: Path, rules: tuple[RedactionRule, ...]) -> None:
             raise DefinitionError(file, key, "names no words")
         if rule.take is not None and rule.take.groups == 0:
             raise DefinitionError(file, key, "'take' has no group around the secret")
-        if rule.value is ValueKind.SHAPE and rule.take is None:
-            raise DefinitionError(file, key, "a shape needs 'take'")
+        if rule.value in _NEED_TAKE and rule.take is None:
+            raise DefinitionError(file, key, f"the value '{rule.value}' needs 'take'")
 
 
 def _check_volatile(file: Path, lines: tuple[VolatileLine, ...]) -> None:
     for index, line in enumerate(lines):
+        try:
+            re.compile(f"(?:{line.pattern.pattern})")
+        except re.error as error:
+            raise DefinitionError(
+                file, f"volatile.{index}", "flags such as (?i) may only stand inside a group"
+            ) from error
         if line.treatment is Treatment.MASK and line.pattern.groups == 0:
             raise DefinitionError(
                 file, f"volatile.{index}", "to mask needs a group around what changes"
             )
+
+
+def _check_facts(file: Path, definition: PlatformDefinition) -> None:
+    for index, fact in enumerate(definition.facts):
+        if fact.pattern.groups == 0:
+            raise DefinitionError(file, f"facts.{index}", "the pattern has no group for the value")
+        _check_role(file, f"facts.{index}", fact.role, definition)
+
+
+def _check_attribution(file: Path, definition: PlatformDefinition) -> None:
+    for index, entry in enumerate(definition.attribution):
+        if not {"user", "time"} & entry.pattern.groupindex.keys():
+            raise DefinitionError(
+                file, f"attribution.{index}", "the pattern needs a group 'user' or 'time'"
+            )
+        _check_role(file, f"attribution.{index}", entry.role, definition)
+
+
+def _check_role(file: Path, key: str, role: Role, definition: PlatformDefinition) -> None:
+    if all(command.role is not role for command in definition.commands):
+        raise DefinitionError(file, key, f"no command has the role '{role}'")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest
@@ -19,6 +15,7 @@ from backups.services import (
     backup_collect,
     backup_request,
     backup_store,
+    host_key_offered,
     snapshots_commit,
 )
 from credentials.secret import DeviceCredential
@@ -35,8 +32,7 @@ from jobs.services.results import (
     result_succeed,
     result_suspect,
 )
-
-logger = logging.getLogger(__name__)
+from jobs.services.sessions import database_use, session_failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +41,6 @@ class DeviceDone:
 
     status: ResultStatus
     retry_seconds: float | None = None
-
-
-@contextmanager
-def database_use() -> Iterator[None]:
-    """Give the database connection of this thread back to the pool at the end of the block.
-
-    A session may wait for minutes and must not hold one meanwhile.
-    """
-    try:
-        yield
-    finally:
-        connection.close()
 
 
 def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
@@ -75,27 +59,10 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
         outcome = backup_collect(request=request)
         with database_use():
             return _store(result, claim, request, outcome)
-    except DeviceError as error:
-        failure = error
-        if error.category is ErrorCategory.UNEXPECTED and error.__cause__ is not None:
-            _log_place(result, error.__cause__)
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
-        _log_place(result, error)
-        failure = DeviceError(
-            ErrorCategory.UNEXPECTED,
-            f"an unexpected {type(error).__name__} happened; the worker's log has more",
-        )
+        failure = session_failure(what=f"device result {result.pk}", error=error)
     with database_use():
         return _record_failure(result, claim, failure, secrets)
-
-
-def _log_place(result: DeviceResult, error: BaseException) -> None:
-    """Say in the worker's log where an unexpected error came from, and of which class it is.
-
-    Its message is left out: it may quote what a device printed.
-    """
-    place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("device result %s: %s at\n%s", result.pk, type(error).__name__, place)
 
 
 def _credential(result: DeviceResult) -> DeviceCredential:
@@ -127,7 +94,7 @@ def _store(
             return None
         snapshot = backup_store(device=result.device, outcome=outcome, label=label)
         if snapshot is None:
-            return _record_suspect(result, claim, outcome)
+            return _record_suspect(result, claim, request, outcome)
         if snapshot.state == SnapshotState.COMMITTED:
             return _record_success(result, claim, request, outcome, snapshot)
     with transaction.atomic():
@@ -138,9 +105,12 @@ def _store(
         return _record_success(result, claim, request, outcome, snapshot)
 
 
-def _record_suspect(result: DeviceResult, claim: Claim, outcome: BackupOutcome) -> DeviceDone:
+def _record_suspect(
+    result: DeviceResult, claim: Claim, request: BackupRequest, outcome: BackupOutcome
+) -> DeviceDone:
     result_suspect(claim=claim, reasons=outcome.suspicions)
     _log_suspect(result, outcome)
+    _log_findings(result, request, outcome)
     return DeviceDone(status=ResultStatus.SUSPECT)
 
 
@@ -155,6 +125,7 @@ def _record_success(
     changed = snapshot.run_id == result.run_id
     result_succeed(claim=claim, snapshot=snapshot, changed=changed)
     _log_success(result, request, outcome, snapshot, changed)
+    _log_findings(result, request, outcome)
     return DeviceDone(status=ResultStatus.SUCCEEDED)
 
 
@@ -175,6 +146,8 @@ def _record_failure(
     with transaction.atomic():
         if not claim_holds(claim=claim):
             return None
+        if result.device_id is not None:
+            host_key_offered(result.device_id, failure)
         if delay is None:
             result_fail(
                 claim=claim, status=status, category=failure.category, message=failure.message
@@ -219,6 +192,20 @@ def _log_suspect(result: DeviceResult, outcome: BackupOutcome) -> None:
     )
     connection_log(result=result, level=LogLevel.WARNING, message=message)
     job_log(run=result.run_id, device_id=result.device_id, level=LogLevel.WARNING, message=message)
+
+
+def _log_findings(result: DeviceResult, request: BackupRequest, outcome: BackupOutcome) -> None:
+    """What the session showed beside the configuration, a line each in the connection log."""
+    lines = [f"a command did not work: {note}" for note in outcome.notes]
+    if outcome.unsaved:
+        lines.append("the running-config is not saved; a restart of the device would lose changes")
+    for line in lines:
+        connection_log(
+            result=result,
+            level=LogLevel.WARNING,
+            message=f"{result.hostname}: {line}",
+            secrets=request.credential.secrets(),
+        )
 
 
 def _log_failure(

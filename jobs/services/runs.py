@@ -23,6 +23,7 @@ from jobs.choices import (
 )
 from jobs.models import DeviceResult, Job, JobRun
 from jobs.policy import final_status
+from jobs.services.breaker import run_count_connections
 from jobs.services.logs import job_log
 
 _BATCH = 1000
@@ -151,7 +152,10 @@ def run_finalise(*, run: JobRun) -> bool:
         return False
     if counts and set(counts) == {ResultStatus.SKIPPED} and _all_without_credential(run):
         return _end(run, RunStatus.COMPLETED_NO_CREDENTIALS, NO_CREDENTIAL, counts=counts)
-    return _end(run, final_status(counts), "", counts=counts)
+    if not _end(run, final_status(counts), "", counts=counts):
+        return False
+    run_count_connections(run=run)
+    return True
 
 
 @transaction.atomic

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from tests.factories.backups import backup_outcome
 from tests.factories.credentials import CredentialFactory, TagFactory
-from tests.factories.inventory import DeviceFactory, ZoneFactory
-from tests.factories.jobs import DeviceResultFactory, JobFactory, JobRunFactory
+from tests.factories.inventory import DeviceFactory, JumpHostFactory, ZoneFactory
+from tests.factories.jobs import (
+    DeviceResultFactory,
+    JobFactory,
+    JobRunFactory,
+    PlatformDetectionFactory,
+)
 from tests.factories.users import UserFactory, user_with
 
 __all__ = [
@@ -14,6 +19,8 @@ __all__ = [
     "DeviceResultFactory",
     "JobFactory",
     "JobRunFactory",
+    "JumpHostFactory",
+    "PlatformDetectionFactory",
     "TagFactory",
     "UserFactory",
     "ZoneFactory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from backups.engine.pipeline import BackupOutcome
 from backups.engine.types import RedactedConfig
@@ -14,8 +15,12 @@ def backup_outcome(
     raw: bytes | None = None,
     suspicions: tuple[str, ...] = (),
     host_key: str | None = None,
+    **findings: Any,
 ) -> BackupOutcome:
-    """An outcome with ``text`` as redacted text and ``raw`` (the same by default) behind it."""
+    """An outcome with ``text`` as redacted text and ``raw`` (the same by default) behind it.
+
+    ``findings`` are further fields of the outcome.
+    """
     raw = text.encode() if raw is None else raw
     return BackupOutcome(
         raw=raw,
@@ -24,4 +29,5 @@ def backup_outcome(
         suspicions=suspicions,
         host_key=host_key,
         phase_seconds={"connect": 0.1},
+        **findings,
     )

@@ -11,7 +11,7 @@ from factory.django import DjangoModelFactory
 
 from credentials.services import tags_ensure
 from jobs.choices import ResultStatus, RunStatus, Trigger
-from jobs.models import DeviceResult, Job, JobRun
+from jobs.models import DetectionState, DeviceResult, Job, JobRun, PlatformDetection
 from jobs.schedules import job_save_scheduled
 from tests.factories.inventory import DeviceFactory
 
@@ -56,3 +56,20 @@ class DeviceResultFactory(DjangoModelFactory[DeviceResult]):
     hostname = SelfAttribute("device.hostname")
     status = ResultStatus.PENDING.value
     queued_at = LazyFunction(timezone.now)
+
+
+class PlatformDetectionFactory(DjangoModelFactory[PlatformDetection]):
+    """A detection that has ended: the device runs Arista EOS, for certain."""
+
+    class Meta:
+        model = PlatformDetection
+
+    device = SubFactory(DeviceFactory)
+    platform_before = SelfAttribute("device.platform")
+    state = DetectionState.DONE.value
+    certainty = "confirmed"
+    platform = "arista_eos"
+    evidence = LazyFunction(lambda: ["as 'arista_eos' it says: os_version 4.31.1F"])
+    facts = LazyFunction(lambda: {"os_version": "4.31.1F"})
+    started_at = LazyFunction(timezone.now)
+    finished_at = LazyFunction(timezone.now)

@@ -17,18 +17,26 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
-from backups.models import Archive, ArchiveReading
+from backups.models import Archive, ArchiveReading, Snapshot, Suspect
 from backups.services import RunLabel, backup_store
 from credentials.models import Credential
 from credentials.services import credential_open
 from inventory.models import Device
 from jobs.choices import LogLevel
-from jobs.models import ConnectionLog, Job, JobLog, JobRun, ReconcilerTick
+from jobs.models import (
+    ConnectionLog,
+    Job,
+    JobLog,
+    JobRun,
+    PlatformDetection,
+    ReconcilerTick,
+)
 from tests.factories import (
     CredentialFactory,
     DeviceFactory,
     DeviceResultFactory,
     JobFactory,
+    PlatformDetectionFactory,
     UserFactory,
     ZoneFactory,
     backup_outcome,
@@ -70,6 +78,9 @@ def a_row_of_everything() -> None:
     snapshot = backup_store(device=device, outcome=backup_outcome(f"{HOSTILE}\n"), label=label)
     result.snapshot = snapshot
     result.save()
+    suspect = backup_outcome(f"{HOSTILE}\n", suspicions=(HOSTILE,))
+    backup_store(device=device, outcome=suspect, label=label)
+    PlatformDetectionFactory.create(device=device, evidence=[HOSTILE], error_message=HOSTILE)
     archive = Archive.objects.get(snapshot=snapshot)
     ArchiveReading.objects.create(archive=archive, reader="me", reason=HOSTILE)
     for log in (JobLog, ConnectionLog):
@@ -104,7 +115,15 @@ def test_every_page_renders_and_escapes(browser: Client, model: type[Model]) -> 
 
 def test_what_netraven_writes_is_only_looked_at(browser: Client) -> None:
     a_row_of_everything()
-    for model in (JobRun, JobLog, ConnectionLog, Archive, ArchiveReading):
+    for model in (
+        JobRun,
+        JobLog,
+        ConnectionLog,
+        PlatformDetection,
+        Archive,
+        ArchiveReading,
+        Suspect,
+    ):
         row = model._default_manager.first()
         assert row is not None
         assert browser.get(url(model, "add")).status_code == 403
@@ -114,13 +133,13 @@ def test_what_netraven_writes_is_only_looked_at(browser: Client) -> None:
 
 def test_a_snapshot_shows_its_text(browser: Client) -> None:
     a_row_of_everything()
-    archive = Archive.objects.select_related("snapshot").get()
-    assert archive.snapshot is not None
-    shown = page(browser, url(type(archive.snapshot), "change", archive.snapshot.pk))
+    shown = page(browser, url(Snapshot, "change", Snapshot.objects.get().pk))
     assert html.escape(HOSTILE) in shown
 
 
-@pytest.mark.parametrize("model", [Device, Job, JobRun, Credential, Archive, JobLog])
+@pytest.mark.parametrize(
+    "model", [Device, Job, JobRun, Credential, Archive, Suspect, PlatformDetection, JobLog]
+)
 def test_lists_ask_the_same_few_queries(browser: Client, model: type[Model]) -> None:
     counts = []
     for _ in range(2):
@@ -137,7 +156,9 @@ def test_pages_of_archives_leave_the_archives_alone(browser: Client) -> None:
     a_row_of_everything()
     with CaptureQueriesContext(connection) as captured:
         page(browser, url(Archive, "changelist"))
-        page(browser, url(Archive, "change", Archive.objects.values_list("pk", flat=True).get()))
+        page(browser, url(Suspect, "changelist"))
+        for pk in Archive.objects.values_list("pk", flat=True):
+            page(browser, url(Archive, "change", pk))
     assert not [query for query in captured if '"sealed"' in query["sql"]]
 
 

@@ -23,6 +23,7 @@ from tests.factories import (
     DeviceResultFactory,
     JobFactory,
     JobRunFactory,
+    PlatformDetectionFactory,
     TagFactory,
     UserFactory,
     backup_outcome,
@@ -32,7 +33,15 @@ from tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 
 API = "/api/v1/"
-LISTS = ["devices", "tags", "jobs", "runs", "device-results"]
+LISTS = [
+    "devices",
+    "tags",
+    "jobs",
+    "runs",
+    "device-results",
+    "platform-detections",
+    "suspects",
+]
 DEVICE = {"hostname": "sw1", "ip_address": "192.0.2.1", "platform": "cisco_ios"}
 
 
@@ -327,7 +336,7 @@ def test_read_only_and_unknown_fields_change_nothing(admin: Caller) -> None:
     status, answer = admin("PATCH", f"devices/{device.pk}/", body)
     assert status == 200
     assert answer["id"] == device.pk and answer["description"] == "new"
-    assert "host_key" not in answer and "colour" not in answer
+    assert answer["host_key"] == "" and "colour" not in answer
     device.refresh_from_db()
     assert device.host_key == "" and device.created_at.year > 2020
 
@@ -422,6 +431,9 @@ def _rows(count: int) -> None:
             device=device, outcome=backup_outcome(), label=RunLabel(run_id=run.pk, job_name="j")
         )
         DeviceResultFactory.create(run=run, device=device, snapshot=snapshot)
+        PlatformDetectionFactory.create(device=device, requested_by=UserFactory.create())
+        suspect = backup_outcome(suspicions=("The device printed nothing.",), raw=b"")
+        backup_store(device=device, outcome=suspect, label=RunLabel(run_id=run.pk, job_name="j"))
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -24,11 +24,15 @@ from hypothesis.stateful import (
 )
 
 from backups.engine.errors import ErrorCategory
-from backups.models import Archive, Snapshot
+from backups.engine.types import Collection, CommandOutput
+from backups.models import Archive, Snapshot, Suspect
 from backups.services import RunLabel, backup_store, snapshots_commit
-from jobs.choices import FINAL_RESULT_STATUSES, ResultStatus, RunStatus
-from jobs.models import DeviceResult, JobRun
+from inventory.models import Device
+from inventory.platforms.definition import Role
+from jobs.choices import FINAL_RESULT_STATUSES, LogLevel, ResultStatus, RunStatus
+from jobs.models import ConnectionLog, DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
+from jobs.services.backup import device_back_up
 from jobs.services.results import (
     Claim,
     claim_holds,
@@ -41,7 +45,13 @@ from jobs.services.results import (
     results_take_expired,
     results_take_unanswered,
 )
-from tests.factories import DeviceFactory, DeviceResultFactory, JobRunFactory, backup_outcome
+from tests.factories import (
+    CredentialFactory,
+    DeviceFactory,
+    DeviceResultFactory,
+    JobRunFactory,
+    backup_outcome,
+)
 from tests.support.threads import all_at_once, in_thread, waits_for_lock
 from tests.support.waiting import wait_for
 
@@ -367,6 +377,7 @@ def test_suspect_output_is_archived_only() -> None:
     outcome = backup_outcome(suspicions=("cut",), raw=b"half")
     assert backup_store(device=device, outcome=outcome, label=LABEL) is None
     assert (Snapshot.objects.count(), Archive.objects.get().snapshot) == (0, None)
+    assert Suspect.objects.get().reasons == ["cut"]
 
 
 @pytest.mark.django_db
@@ -414,3 +425,46 @@ def test_a_new_run_does_not_wait_for_a_commit(configure: Callable[..., None]) ->
         finally:
             done.set()
         holding.result(30)
+
+
+# --- What a session showed beside the configuration ---------------------------------------------
+
+
+class Replay:
+    """A collector that brings home recorded outputs: the simulated devices are always saved."""
+
+    def collect(self, *arguments: object) -> Collection:
+        texts = {
+            Role.RUNNING: "hostname core\nline vty 0 4\nend\n",
+            Role.STARTUP: "hostname core\nend\n",
+            Role.VERSION: "% Invalid input Zq9-CANARY-password\n",
+        }
+        outputs = tuple(
+            CommandOutput(command=f"show {role}", role=role, payload=text.encode())
+            for role, text in texts.items()
+        )
+        return Collection(
+            outputs=outputs, host_key=None, phase_seconds={}, notes=("'show x': no answer",)
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_connection_log_tells_what_else_was_seen(
+    git_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backups.services.NetmikoCollector", Replay)
+    row = DeviceResultFactory.create(credential=CredentialFactory.create())
+    result = result_claim(result_id=row.pk)
+    assert result is not None
+    done = device_back_up(result=result)
+    assert done is not None and done.status == ResultStatus.SUCCEEDED
+    messages = list(
+        ConnectionLog.objects.filter(level=LogLevel.WARNING).values_list("message", flat=True)
+    )
+    assert len(messages) == 3
+    text = "\n".join(messages)
+    assert "'show x': no answer" in text
+    assert "'show version': the device rejected it: % Invalid input" in text
+    assert "the running-config is not saved" in text
+    assert "CANARY" not in text
+    assert Device.objects.get().has_unsaved_config is True

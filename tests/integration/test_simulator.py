@@ -21,7 +21,14 @@ import pytest
 from netmiko import ConnectHandler
 from netmiko.exceptions import NetmikoAuthenticationException
 
-from netraven_site.demo.simulator import DeviceSpec, Fault, FaultKind, Fleet, SimulatorError
+from netraven_site.demo.simulator import (
+    DeviceSpec,
+    Fault,
+    FaultKind,
+    Fleet,
+    SimulatorError,
+    misbehaviour,
+)
 from netraven_site.demo.simulator.dialects import DIALECTS
 from netraven_site.demo.simulator.secretbook import SecretBook, encode_type7
 from netraven_site.demo.simulator.spec import fleet_document, read_fleet_spec
@@ -384,6 +391,48 @@ def test_drop_mid_output() -> None:
         assert screen.read_to_the_end() == whole[: len(whole) // 2]
 
 
+def test_reset_mid_output() -> None:
+    with faulty(FaultKind.RESET_MID_OUTPUT) as (fleet, spec), logged_in(fleet, spec) as transport:
+        channel = transport.open_session()
+        channel.exec_command("show running-config")
+        assert len(Terminal(channel).read_to_the_end()) < len(fleet.config(spec.hostname))
+        wait_until(lambda: not transport.is_active())
+        assert isinstance(transport.get_exception(), ConnectionResetError)
+
+
+def test_hang_at_login_answers_no_password() -> None:
+    with faulty(FaultKind.HANG_AT_LOGIN) as (fleet, spec):
+        arguments = netmiko_arguments(fleet, spec, auth_timeout=0.5)
+        with pytest.raises(NetmikoAuthenticationException, match="timeout"):
+            ConnectHandler(**arguments)
+        log = fleet.log(spec.hostname)
+    assert (log["login_attempts"], log["logins"]) == (1, 0)
+
+
+def test_long_banner_comes_before_the_log_in() -> None:
+    seen = 0
+
+    class Client(asyncssh.SSHClient):
+        def auth_banner_received(self, msg: str, lang: str) -> None:
+            nonlocal seen
+            seen += len(msg)
+
+    async def log_in(spec: DeviceSpec, address: tuple[str, int]) -> str:
+        async with asyncssh.connect(
+            *address,
+            username=spec.username,
+            password=spec.password,
+            client_factory=Client,
+            known_hosts=None,
+            agent_path=None,
+        ) as connection:
+            return str((await connection.run("show version")).stdout)
+
+    with faulty(FaultKind.LONG_BANNER, 200) as (fleet, spec):
+        assert "Version" in asyncio.run(log_in(spec, fleet.address(spec.hostname)))
+    assert 200_000 <= seen < 250_000
+
+
 def test_drop_before_banner_ends_when_the_fault_ends() -> None:
     with faulty(FaultKind.DROP_BEFORE_BANNER) as (fleet, spec):
         with socket.create_connection(fleet.address(spec.hostname), WAIT_SECONDS) as plain:
@@ -397,10 +446,23 @@ def test_garbage_is_put_between_complete_lines() -> None:
     with reading(FaultKind.GARBAGE) as (screen, whole):
         output = screen.read_until(b"cisco-ios-1#").removesuffix(b"cisco-ios-1#")
     assert len(output) > len(whole)
-    assert all(noise in output for noise in (b"\x1b[2K", b"\x00", b"\xff\xfe\x80", b"\xc3\x28"))
+    assert all(noise in output for noise in misbehaviour.NOISE)
     pairs = list(zip(output.splitlines(), whole.splitlines(), strict=True))
     assert all(mangled.endswith(line) for mangled, line in pairs)
     assert sum(mangled != line for mangled, line in pairs) == -(-len(pairs) // 7)
+
+
+def test_lookalikes_equal_the_prompt_and_come_with_pauses() -> None:
+    prompt = b"cisco-ios-1#"
+    started = time.monotonic()
+    with reading(FaultKind.LOOKALIKES) as (screen, whole):
+        end = b"\r\nend\r\n" + prompt
+        lines = (screen.read_until(end) + screen.read_until(end)).splitlines()
+    assert time.monotonic() - started > 2 * misbehaviour.PAUSE_SECONDS
+    texts = [line for line in lines if line != prompt]
+    texts.remove(b"end")  # the quoted one
+    assert texts == whole.splitlines()
+    assert lines.count(prompt) == 4 + 1
 
 
 def test_flood_never_ends_and_hurts_nobody_else() -> None:
@@ -413,6 +475,23 @@ def test_flood_never_ends_and_hurts_nobody_else() -> None:
                 screen.read_until(b"\r\nend\r\n")
             assert b"loud#" not in screen.seen
             assert read_with_netmiko(fleet, calm).endswith("end")
+
+
+def test_endless_line_has_no_line_end() -> None:
+    with reading(FaultKind.ENDLESS_LINE) as (screen, whole):
+        screen.read_until(whole[: len(whole) // 2])
+        line = b""
+        while len(line) < 3_000_000:
+            line += screen.read_until(b"x" * 10_000)
+    assert set(line[-2_900_000:]) == set(b"x")
+
+
+def test_flood_stderr_ignores_the_window() -> None:
+    with faulty(FaultKind.FLOOD_STDERR) as (fleet, spec), logged_in(fleet, spec) as transport:
+        channel = transport.open_session(window_size=65_536)
+        channel.set_combine_stderr(True)
+        channel.invoke_shell()
+        wait_until(lambda: len(channel.in_buffer) > 10 * 65_536)
 
 
 def test_drip_is_one_byte_a_second() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -9,10 +10,12 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 
 import psutil
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netraven_site.stack.ports import free_port
@@ -23,6 +26,7 @@ _SSHD = Path("/usr/sbin/sshd")
 #: sshd locks its unprivileged half into this empty directory and does not start without it.
 _EMPTY = Path("/run/sshd")
 _CONFIGURATION = """\
+{options}
 ListenAddress {address}:{port}
 HostKey {directory}/host_key
 AuthorizedKeysFile {directory}/authorized_keys
@@ -50,11 +54,27 @@ def missing() -> str | None:
     return None
 
 
-class KeyPair:
-    """An Ed25519 key as OpenSSH writes it."""
+class KeyKind(StrEnum):
+    """What keys there are."""
 
-    def __init__(self, passphrase: str | None = None) -> None:
-        key = Ed25519PrivateKey.generate()
+    ED25519 = "ed25519"
+    ECDSA = "ecdsa"
+    RSA = "rsa"
+
+    def generate(self) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+        """A new key of this kind."""
+        if self is KeyKind.ED25519:
+            return Ed25519PrivateKey.generate()
+        if self is KeyKind.ECDSA:
+            return ec.generate_private_key(ec.SECP256R1())
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+class KeyPair:
+    """A key as OpenSSH writes it."""
+
+    def __init__(self, passphrase: str | None = None, kind: KeyKind = KeyKind.ED25519) -> None:
+        key = kind.generate()
         openssh = serialization.PrivateFormat.OpenSSH
         sealed: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase is not None:
@@ -102,25 +122,44 @@ def _end_sessions(account: str) -> None:
 
 @contextmanager
 def separation_directory() -> Iterator[None]:
-    """The directory that sshd wants, for as long as servers run; the package's service makes it."""
+    """The directory that sshd wants, for as long as servers run; the package's service makes it.
+
+    sshd looks for it at each connection, so it stays while other tests on this machine hold it.
+    """
     made = not _EMPTY.exists()
-    if made:
-        _EMPTY.mkdir(mode=0o755)
+    _EMPTY.mkdir(mode=0o755, exist_ok=True)
+    directory = os.open(_EMPTY, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        fcntl.flock(directory, fcntl.LOCK_SH)
         yield
     finally:
-        if made:
-            _EMPTY.rmdir()
+        with suppress(BlockingIOError):
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if made:
+                _EMPTY.rmdir()
+        os.close(directory)
 
 
 class Sshd:
     """One server with a host key of its own, for one account."""
 
     def __init__(
-        self, directory: Path, *, account: str, keys: Sequence[KeyPair], password: bool
+        self,
+        directory: Path,
+        *,
+        account: str,
+        keys: Sequence[KeyPair],
+        password: bool,
+        launcher: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
-        """``keys`` are let in; ``password`` says whether the account's password is, too."""
+        """``keys`` are let in; ``password`` says whether the account's password is, too.
+
+        ``launcher`` is a command line that becomes the server, ``nsenter`` for example. ``options``
+        are lines of its configuration that go before all others.
+        """
         self.port = free_port()
+        self._launcher = launcher
         self._account = account
         self._directory = directory
         self._log = directory / "sshd.log"
@@ -130,6 +169,7 @@ class Sshd:
         (directory / "authorized_keys").write_text(allowed + "\n", encoding="utf-8")
         self.use_host_key(KeyPair())
         configuration = _CONFIGURATION.format(
+            options="\n".join(options),
             address=ADDRESS,
             port=self.port,
             directory=directory,
@@ -148,7 +188,10 @@ class Sshd:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(_SSHD), "-D", "-e", "-f", str(self._directory / "sshd_config")],
+                [
+                    *self._launcher,
+                    *(str(_SSHD), "-D", "-e", "-f", str(self._directory / "sshd_config")),
+                ],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from backups.engine.collector import SessionLimits
@@ -11,6 +13,7 @@ from backups.engine.redaction import Redactor
 from backups.engine.types import Collection, CommandOutput, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition, get_platform
+from inventory.platforms.definition import Fact, Role
 
 KEY = b"a key for tests only"
 REDACTOR = Redactor(KEY)
@@ -36,8 +39,9 @@ LINES = [
 class Replay:
     """A collector that brings home what it was given."""
 
-    def __init__(self, payload: bytes) -> None:
-        self._payload = payload
+    def __init__(self, *outputs: CommandOutput, notes: tuple[str, ...] = ()) -> None:
+        self._outputs = outputs
+        self._notes = notes
 
     def collect(
         self,
@@ -46,11 +50,27 @@ class Replay:
         platform: PlatformDefinition,
         limits: SessionLimits,
     ) -> Collection:
-        output = CommandOutput(command=platform.commands[0].command, payload=self._payload)
-        return Collection(outputs=(output,), host_key="ssh-ed25519 AAAA", phase_seconds={})
+        return Collection(
+            outputs=self._outputs,
+            host_key="ssh-ed25519 AAAA",
+            phase_seconds={},
+            notes=self._notes,
+            prompt="core#",
+        )
 
 
-def run(payload: bytes, previous_size: int | None = None, share: float = 0.5) -> BackupOutcome:
+def answer(payload: bytes, role: Role = Role.RUNNING, command: str = "") -> CommandOutput:
+    return CommandOutput(command=command or f"show {role}", role=role, payload=payload)
+
+
+def run(
+    payload: bytes,
+    *others: CommandOutput,
+    previous_size: int | None = None,
+    share: float = 0.5,
+    previous_sha256: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> BackupOutcome:
     request = BackupRequest(
         target=DeviceTarget(
             device_id=1, hostname="core", address="192.0.2.1", port=22, platform="cisco_ios"
@@ -60,8 +80,10 @@ def run(payload: bytes, previous_size: int | None = None, share: float = 0.5) ->
         limits=LIMITS,
         previous_size=previous_size,
         minimum_share=share,
+        previous_sha256=previous_sha256,
     )
-    return back_up(request, collector=Replay(payload), redactor=REDACTOR, digest_key=KEY)
+    collector = Replay(answer(payload), *others, notes=notes)
+    return back_up(request, collector=collector, redactor=REDACTOR, digest_key=KEY)
 
 
 def config(lines: list[str] = LINES) -> bytes:
@@ -99,8 +121,6 @@ def test_another_secret_changes_the_digest() -> None:
 def test_the_digest_is_keyed() -> None:
     request_digest = run(config()).raw_digest
     assert len(request_digest) == 64
-    import hashlib
-
     text = text_of(run(config()))
     assert request_digest != hashlib.sha256(text.encode()).hexdigest()
 
@@ -117,8 +137,12 @@ def test_what_is_not_whole_is_not_trusted(payload: bytes) -> None:
     assert outcome.raw == payload
 
 
+def test_a_prompt_inside_is_not_trusted() -> None:
+    assert run(config([*LINES[:20], "core#show version", *LINES[20:]])).config is None
+
+
 def test_a_sudden_loss_is_not_trusted() -> None:
-    size = len(text_of(run(config())))
+    size = len(text_of(run(config())).encode())
     assert run(config(), previous_size=size * 3).config is None
     assert run(config(), previous_size=size * 3, share=0).config is not None
     assert run(config(), previous_size=size).config is not None
@@ -137,3 +161,75 @@ def test_hostile_bytes_become_text_that_a_database_takes() -> None:
     text = text_of(run(config(lines).replace(b"red", b"re\xff\xfed")))
     assert "\x00" not in text and "\x1b" not in text
     text.encode()
+
+
+def test_sizes_are_compared_after_redaction() -> None:
+    """What redaction and volatile lines add or take away makes no difference."""
+    size = len(text_of(run(config())).encode())
+    long = [line.replace("CANARY-community", "CANARY" * 500) for line in LINES]
+    noisy = [*["ntp clock-period 12345"] * 500, *LINES]
+    for lines in (LINES, long, noisy):
+        assert run(config(lines), previous_size=2 * size).config is not None
+        assert run(config(lines), previous_size=2 * size + 2).config is None
+
+
+def test_a_text_that_was_accepted_stays_accepted() -> None:
+    cut = config(LINES[:-1])
+    assert run(cut).config is None
+    text = text_of(run(config()))
+    accepted = hashlib.sha256(text.removesuffix("end\n").encode()).hexdigest()
+    assert text_of(run(cut, previous_sha256=accepted)) + "end\n" == text
+    assert run(config(LINES[:-2]), previous_sha256=accepted).config is None
+
+
+def test_reasons_hold_no_secret() -> None:
+    line = f"% Invalid input {CREDENTIAL.password} username x password 0 CANARY-other"
+    outcome = run(config([line, *LINES]))
+    assert outcome.suspicions and "CANARY" not in " ".join(outcome.suspicions)
+
+
+def test_what_a_session_says_beside_the_configuration() -> None:
+    version = answer(
+        b"Cisco IOS Software, C2960 Software (X), Version 15.0(2)SE, RELEASE\r\n"
+        b"cisco WS-C2960-24 (PowerPC) processor with 1 bytes\r\n"
+        b"Processor board ID FOC1\r\n",
+        Role.VERSION,
+    )
+    saved = answer(config(), Role.STARTUP)
+    outcome = run(config(), saved, version)
+    assert outcome.raw == config()
+    assert outcome.facts[Fact.OS_VERSION] == "15.0(2)SE"
+    assert outcome.facts[Fact.SERIAL_NUMBER] == "FOC1"
+    assert outcome.attribution is not None and outcome.attribution.user == "admin"
+    assert outcome.unsaved is False
+    assert outcome.notes == ()
+    other = answer(config([*LINES[:-1], "line vty 0 4", "end"]), Role.STARTUP)
+    assert run(config(), other).unsaved is True
+    assert run(config(LINES[:-1]), other).unsaved is None
+
+
+def test_the_name_of_a_person_holds_no_secret() -> None:
+    lines = [line.replace("by admin", f"by {CREDENTIAL.password}") for line in LINES]
+    found = run(config(lines)).attribution
+    assert found is not None and "CANARY" not in found.user
+
+
+def test_optional_commands_that_failed_are_noted() -> None:
+    rejected = answer(f"% Invalid input {CREDENTIAL.password}\r\n".encode(), Role.VERSION)
+    outcome = run(config(), rejected, notes=("'show x': silence",))
+    assert outcome.config is not None
+    assert outcome.notes[0] == "'show x': silence"
+    assert outcome.notes[1].startswith("'show version': the device rejected it: % Invalid input")
+    assert "CANARY" not in " ".join(outcome.notes)
+
+
+def test_any_rejected_command_of_the_configuration_is_an_error() -> None:
+    second = answer(b"% Invalid input detected\r\n", command="show vlan")
+    with pytest.raises(DeviceError, match="'show vlan'"):
+        run(config(), second)
+
+
+def test_several_commands_make_one_configuration() -> None:
+    outcome = run(config(), answer(b"1 default\r\n", command="show vlan"))
+    assert text_of(outcome).endswith("end\n! show vlan\n1 default\n")
+    assert run(config(), answer(b"", command="show vlan")).config is None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.reach import Network, connect
+from backups.engine.reach import Network, check_literal, connect
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
 
@@ -101,3 +101,25 @@ def test_no_answer(listener: int) -> None:
 @pytest.mark.parametrize("name", ["no-such-host.invalid", "a" * 300, "..", "x" * 64 + ".example"])
 def test_names_that_cannot_be_resolved(name: str) -> None:
     assert failure(name).category is ErrorCategory.DNS_FAILURE
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "169.254.169.254", "224.0.0.1"),
+        *("::1", "fe80::1%lo", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "LocalHost.", "0"),
+    ],
+)
+def test_literal_for_somebody_else_is_refused(address: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        check_literal(address, allowed=())
+    assert caught.value.category is ErrorCategory.ADDRESS_REFUSED
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "router.example", "x" * 300])
+def test_other_addresses_and_names_are_let_through(address: str) -> None:
+    check_literal(address, allowed=())
+
+
+def test_literal_that_is_allowed_is_let_through() -> None:
+    check_literal("127.1", allowed=LOOPBACK)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from backups.engine.redaction import prose
 from backups.engine.redaction.findings import LineFindings, Secret, covers, echoes
 from backups.engine.redaction.sections import Sections
-from backups.engine.redaction.tokens import TOKEN
+from backups.engine.redaction.tokens import REDACTED_LINE, TOKEN
 from backups.engine.redaction.values import Value, ValueReader
 from backups.engine.redaction.word_scan import WordScan
 from inventory.platforms.definition import (
@@ -29,6 +29,9 @@ _NAME_LENGTH = 48
 MOST_WORDS = 10_000
 _BANNER_WORDS = frozenset({"banner", "header"})
 _CONTINUED = "\\"
+#: How many lines a value of the kind ``below`` reaches.
+LINES_BELOW = 2
+_IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,7 @@ class Matcher:
             for start, word in found[:MOST_WORDS]:
                 if word in self._words:
                     self._visit(state, start, self._words[word], len(word))
-            if state.continued is not None:
-                self._continue(lines, state, state.continued, findings)
+            self._follow(lines, state, findings)
             if known.mentions and known.prose is None:
                 known.prose = prose.spans(self._prose, state.line)
         for number, secret in list(echoes(lines, findings, self._echoing)):
@@ -83,14 +85,16 @@ class Matcher:
         return findings
 
     def _visit(self, state: _LineState, start: int, word: _Word, length: int) -> None:
-        if state.found.in_secret(start):
-            return
+        found = state.found
         for left, right in word.mentions:
-            state.found.mentions.append((start + left, start + right))
-        if self._judge(state, start, length, word.rules):
+            if not found.in_secret(start + left):
+                found.mentions.append((start + left, start + right))
+        if not found.in_secret(start) and self._judge(state, start, length, word.rules):
             return
         for offset, other, rules in word.others:
             begin = start + offset
+            if found.in_secret(begin):
+                continue
             stands = state.line[begin : begin + len(other)].lower() == other
             if stands and self._judge(state, begin, len(other), rules):
                 return
@@ -131,6 +135,14 @@ class Matcher:
         """The secrets behind a word, or None where the rule does not apply after all."""
         if rule.value is ValueKind.KEEP:
             return []
+        if rule.value in _IN_OTHER_LINES:
+            state.below = rule
+            return []
+        return self._in_line(rule, state, start, position)
+
+    def _in_line(
+        self, rule: RedactionRule, state: _LineState, start: int, position: int
+    ) -> list[Secret] | None:
         line = state.line
         encoding = ""
         if rule.encodings:
@@ -140,14 +152,21 @@ class Matcher:
         values = self._values(rule, line, position if rule.value is not ValueKind.SHAPE else start)
         if not values:
             return None
-        if line[values[0].start : values[0].end] == _CONTINUED:
+        first = line[values[0].start : values[0].end]
+        if first == _CONTINUED and rule.value not in _IN_OTHER_LINES:
             state.continued = rule
             return []
         if rule.vocabulary and not values[0].quoted and self._is_word(line, values[0]):
             return None
         constant = rule.token is TokenKind.CONSTANT or self.reader.is_resalted(encoding)
         return [
-            Secret(value.start, value.end, rule.name, encoding, constant)
+            Secret(
+                value.start,
+                value.end,
+                rule.name,
+                encoding,
+                constant or self.reader.is_resalted(value.scheme),
+            )
             for value in values
             if not self._is_hidden(line[value.start : value.end])
         ]
@@ -174,6 +193,15 @@ class Matcher:
     def _is_hidden(self, text: str) -> bool:
         return TOKEN.fullmatch(text) is not None or self.reader.is_masked(text)
 
+    def _follow(
+        self, lines: Sequence[str], state: _LineState, findings: dict[int, LineFindings]
+    ) -> None:
+        """The values that words of one line have in others."""
+        if state.continued is not None:
+            self._continue(lines, state, state.continued, findings)
+        if state.below is not None:
+            self._read_below(lines, state, state.below, findings)
+
     def _continue(
         self,
         lines: Sequence[str],
@@ -193,6 +221,28 @@ class Matcher:
         secret = Secret(value.start, value.end, rule.name, "", constant)
         findings.setdefault(number, LineFindings()).add(secret)
 
+    def _read_below(
+        self,
+        lines: Sequence[str],
+        state: _LineState,
+        rule: RedactionRule,
+        findings: dict[int, LineFindings],
+    ) -> None:
+        """The values that stand in the lines below."""
+        in_section = rule.value is ValueKind.SECTION
+        first = state.number + 1
+        following = range(first, min(first + LINES_BELOW, len(lines)))
+        for number in state.sections.members(state.number) if in_section else following:
+            line = lines[number]
+            indent = len(line) - len(line.lstrip())
+            below = _LineState(line, number, state.sections, LineFindings())
+            hidden = line.strip() == REDACTED_LINE
+            secrets = None if hidden else self._in_line(rule, below, indent, indent)
+            if secrets is None and not in_section:
+                return
+            for secret in secrets or ():
+                findings.setdefault(number, LineFindings()).add(secret)
+
 
 @dataclass(slots=True)
 class _LineState:
@@ -206,6 +256,8 @@ class _LineState:
     banner: bool = False
     #: Rule whose value stands on the next line.
     continued: RedactionRule | None = None
+    #: Rule whose values stand in the lines below.
+    below: RedactionRule | None = None
     #: What is known about the head of the line, by pattern.
     held: dict[int, bool] = field(default_factory=dict)
 

@@ -18,6 +18,10 @@ _BANNER = re.compile(
     r"(?:[ \t]+(\S[^\n]*?))?[ \t\r]*$"
 )
 _NAMED_END = "EOF"
+#: Names of XML elements are looked at this far.
+TAG_LENGTH = 64
+_TAG_NAME = re.compile(r"/?[\w.:-]*")
+_CDATA = "<![CDATA["
 _QUOTES = "\"'"
 # Signs that tokens, hashes and ciphers are made of end no banner: it would end elsewhere after
 # redaction. IOS itself always prints ^C.
@@ -64,17 +68,36 @@ def _mark(text: str) -> str:
 def spans(pattern: re.Pattern[str], line: str, position: int = 0) -> list[tuple[int, int]]:
     """The pieces of free text in one line from ``position`` on, as (start, end).
 
-    ``pattern`` finds what opens one; it reaches to the closing quote if a quote follows, else to
-    the end of the line.
+    ``pattern`` finds what opens one; it reaches to the closing quote if a quote follows, in the
+    name of an XML element to the end of that element, else to the end of the line.
     """
     found: list[tuple[int, int]] = []
     while (match := pattern.search(line, position)) is not None:
-        end = _text_end(line, match.end())
+        in_tag = _in_tag(line, match.start())
+        end = _element_end(line, match.end()) if in_tag else _text_end(line, match.end())
         found.append((match.start(), end))
         if end >= len(line):
             break
         position = max(end, match.end())
     return found
+
+
+def _in_tag(line: str, start: int) -> bool:
+    """Whether the name of an XML element, or the one of its end, reaches to ``start``."""
+    opened = line.rfind("<", max(0, start - TAG_LENGTH), start)
+    return opened >= 0 and _TAG_NAME.fullmatch(line, opened + 1, start) is not None
+
+
+def _element_end(line: str, start: int) -> int:
+    """Where the text of the element whose tag is at ``start`` ends in this line."""
+    tag_end = line.find(">", start)
+    if tag_end < 0:
+        return len(line)
+    text = tag_end + 1
+    if line.startswith(_CDATA, text):
+        text += len(_CDATA)
+    end = line.find("<", text)
+    return end if end >= 0 else len(line)
 
 
 def _text_end(line: str, start: int) -> int:

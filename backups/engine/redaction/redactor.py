@@ -24,6 +24,9 @@ KEY_BLOCK_RULE = "private-key-block"
 SECOND_PASS_RULE = "unrecognised-line"  # noqa: S105 - the name of a rule
 DEFAULT_KEYWORDS = ("password", "secret")
 
+#: What ``clean_text`` shows of bytes and characters that are no text, at the head of a line.
+_BAD_HEAD = re.compile(r"^(?:[ \t]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})++", re.MULTILINE)
+
 _T = TypeVar("_T")
 
 
@@ -70,7 +73,7 @@ class Redactor:
             self._replace_blocks(lines, blocks, replaced)
             text = "\n".join(lines)
         matcher = self._matcher(platform)
-        for number, findings in matcher.findings(lines, text).items():
+        for number, findings in matcher.findings(*_without_bad_heads(lines, text)).items():
             if findings.secrets or findings.mentions or findings.overfull:
                 lines[number] = self._redacted(lines[number], findings, matcher, replaced)
         return RedactedConfig(text="\n".join(lines), replaced=dict(sorted(replaced.items())))
@@ -137,6 +140,14 @@ def _standing(form: str) -> str:
     """Pattern of ``form``; a very short one counts only where it stands alone."""
     pattern = re.escape(form)
     return pattern if len(form) >= 4 else rf"(?<!\w){pattern}(?!\w)"
+
+
+def _without_bad_heads(lines: list[str], text: str) -> tuple[list[str], str]:
+    """``lines`` and ``text`` with blanks in place of what would hide the first word of a line."""
+    if "\\x" not in text and "\\u" not in text and "\\U" not in text:
+        return lines, text
+    text = _BAD_HEAD.sub(lambda head: " " * len(head.group()), text)
+    return text.split("\n"), text
 
 
 def _with(token: str, line: str, spans: Sequence[tuple[int, int]]) -> str:

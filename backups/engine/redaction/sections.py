@@ -21,14 +21,13 @@ class Sections:
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines
         self._parents: list[int] | None = None
+        self._members: dict[int, list[int]] | None = None
         self._headers: dict[int, str] = {-1: ""}
         self._held: dict[tuple[int, int], bool] = {}
 
     def hold(self, number: int, pattern: re.Pattern[str]) -> bool:
         """Whether ``pattern`` is found in the headers of the sections around line ``number``."""
-        if self._parents is None:
-            self._parents = _parents(self._lines)
-        parent = self._parents[number]
+        parent = self._all_parents()[number]
         key = (parent, id(pattern))
         if key not in self._held:
             self._held[key] = pattern.search(self.headers(number)) is not None
@@ -36,12 +35,24 @@ class Sections:
 
     def headers(self, number: int) -> str:
         """The lines that open the sections around line ``number``, innermost first."""
+        parents = self._all_parents()
+        parent = parents[number]
+        if parent not in self._headers:
+            self._headers[parent] = self._joined(parents, parent)
+        return self._headers[parent]
+
+    def members(self, number: int) -> Sequence[int]:
+        """The lines of the section that line ``number`` opens, without those of inner ones."""
+        if self._members is None:
+            self._members = {}
+            for member, parent in enumerate(self._all_parents()):
+                self._members.setdefault(parent, []).append(member)
+        return self._members.get(number, ())
+
+    def _all_parents(self) -> list[int]:
         if self._parents is None:
             self._parents = _parents(self._lines)
-        parent = self._parents[number]
-        if parent not in self._headers:
-            self._headers[parent] = self._joined(self._parents, parent)
-        return self._headers[parent]
+        return self._parents
 
     def _joined(self, parents: list[int], number: int) -> str:
         found: list[str] = []

@@ -31,6 +31,8 @@ class Value:
     start: int
     end: int
     quoted: bool = False
+    #: The marker in front of it that names how it is encoded (``$M$``), or empty.
+    scheme: str = ""
 
 
 class ValueReader:
@@ -65,7 +67,7 @@ class ValueReader:
         return self._masked.fullmatch(text) is not None
 
     def is_resalted(self, encoding: str) -> bool:
-        """Whether values of this encoding are encrypted anew at each print."""
+        """Whether values of this encoding, or behind this marker, are encrypted anew each time."""
         return self._resalted.fullmatch(encoding) is not None
 
     def word(self, line: str, position: int) -> Value | None:
@@ -85,15 +87,15 @@ class ValueReader:
 
     def inner(self, line: str, value: Value) -> Value | None:
         """``value`` without the marks of its encoding, or None if nothing is left."""
-        start, end = value.start, value.end
-        scheme = self._scheme.match(line, start, end)
-        if scheme is not None and scheme.end() < end:
-            start = scheme.end()
+        start, end, scheme = value.start, value.end, ""
+        marker = self._scheme.match(line, start, end)
+        if marker is not None and marker.end() < end:
+            start, scheme = marker.end(), marker.group()
         if value.quoted:
             inside = _ENCODING_INSIDE.search(line[max(start, end - 16) : end])
             if inside is not None:
                 end -= len(inside.group())
-        return Value(start, end, value.quoted) if start < end else None
+        return Value(start, end, value.quoted, scheme) if start < end else None
 
     def _word(self, line: str, position: int) -> Value | None:
         opened = line[position : position + 1]

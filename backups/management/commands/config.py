@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import getpass
 import json
-import os
 import re
 import sys
 from typing import Any
@@ -26,7 +24,7 @@ from backups.selectors import (
 )
 from backups.services import archive_read
 from credentials.cipher import CipherError
-from credentials.management.base import StackCommand
+from credentials.management.base import StackCommand, command_line_user
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
 
@@ -82,8 +80,7 @@ class Command(StackCommand):
         archive = archive_newest(snapshot=snapshot)
         if archive is None:
             raise CommandError(f"{device.hostname}: the raw copy of this revision is not kept")
-        reader = f"command line ({_system_user()})"
-        raw = archive_read(archive=archive, reader=reader, reason=reason)
+        raw = archive_read(archive=archive, reader=command_line_user(), reason=reason)
         if as_json:
             encoded = base64.b64encode(raw).decode()
             self.stdout.write(json.dumps(_row(snapshot) | {"raw_base64": encoded}))
@@ -148,13 +145,6 @@ class Command(StackCommand):
                 self.stdout.write(str(entry["hostname"]))
             for match in entry["matches"]:
                 self.stdout.write(f"{entry['hostname']}:{match['line']}: {match['text']}")
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user without a name
-        return f"user id {os.getuid()}"
 
 
 def _row(snapshot: Snapshot) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from netraven_site.demo.simulator.faults import Fault, FaultKind
 from netraven_site.demo.simulator.hostkeys import new_host_key
 from netraven_site.demo.simulator.session import CliSession
 
+_BANNER_LINE = "Authorised use only. All sessions are recorded.\r\n"
+_BANNER_PIECE = _BANNER_LINE * 600
+"""So much of a banner fits into one packet (RFC 4253 section 6.1)."""
 # Devices and clients share the processor in benchmarks: only the cheapest modern algorithms.
 _ALGORITHMS = {
     "kex_algs": ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"],
@@ -28,6 +31,7 @@ class _Connection(asyncssh.SSHServer):
         self._device = device
         self._open_connections = open_connections
         self._keys_tried: set[bytes] = set()
+        self._ended = asyncio.Event()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
@@ -37,10 +41,15 @@ class _Connection(asyncssh.SSHServer):
             conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set()
         self._open_connections.discard(self)
         self._device.log.disconnected()
 
     def begin_auth(self, username: str) -> bool:
+        fault = self._device.fault
+        if fault is not None and fault.kind is FaultKind.LONG_BANNER:
+            for _ in range(1000 * fault.value // len(_BANNER_PIECE) + 1):
+                self._connection.send_auth_banner(_BANNER_PIECE)
         return True
 
     def auth_completed(self) -> None:
@@ -49,8 +58,10 @@ class _Connection(asyncssh.SSHServer):
     def password_auth_supported(self) -> bool:
         return True
 
-    def validate_password(self, username: str, password: str) -> bool:
+    async def validate_password(self, username: str, password: str) -> bool:
         self._device.log.login_attempts += 1
+        if self._device.has_fault(FaultKind.HANG_AT_LOGIN):
+            await self._ended.wait()
         if self._device.has_fault(FaultKind.AUTH_FAIL):
             return False
         spec = self._device.spec

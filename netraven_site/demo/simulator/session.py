@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Coroutine
 
 import asyncssh
@@ -23,6 +25,14 @@ _MANGLED = {
     FaultKind.GARBAGE: misbehaviour.garbled,
     FaultKind.TRUNCATED: misbehaviour.truncated,
 }
+_CUT_OFF = (FaultKind.HANG_MID_OUTPUT, FaultKind.DROP_MID_OUTPUT, FaultKind.RESET_MID_OUTPUT)
+_WITHOUT_END = {
+    FaultKind.FLOOD: misbehaviour.flood,
+    FaultKind.ENDLESS_LINE: misbehaviour.endless_line,
+    FaultKind.DRIP: misbehaviour.drip,
+}
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+"""With it, a socket is reset when it is closed (socket(7))."""
 
 
 class CliSession(asyncssh.SSHServerSession[bytes]):
@@ -83,6 +93,10 @@ class CliSession(asyncssh.SSHServerSession[bytes]):
         """Greet, or answer the one command."""
         if self._device.has_fault(FaultKind.HANG_AFTER_LOGIN):
             self._silent = True
+            return
+        if self._device.has_fault(FaultKind.FLOOD_STDERR):
+            self._silent = True
+            self._start(misbehaviour.flood_stderr(self._channel))
             return
         command = self._channel.get_command()
         if command is not None:
@@ -227,17 +241,19 @@ class CliSession(asyncssh.SSHServerSession[bytes]):
             self._print(mangle(answer.output), paged=answer.paged)
         elif kind is FaultKind.COMMAND_REJECTED:
             self._print(self._shell.rejection(line), paged=False)
-        elif kind in (FaultKind.HANG_MID_OUTPUT, FaultKind.DROP_MID_OUTPUT):
+        elif kind is FaultKind.LOOKALIKES:
+            parts = misbehaviour.with_lookalikes(answer.output, self._shell.prompt)
+            self._busy = True
+            self._start(self._print_with_pauses(parts))
+        elif kind in _CUT_OFF:
             self._out += misbehaviour.half(answer.output)
             self._fall_silent()
-            if kind is FaultKind.DROP_MID_OUTPUT:
-                self._start(self._drop())
-        elif kind is FaultKind.FLOOD:
+            if kind is not FaultKind.HANG_MID_OUTPUT:
+                self._start(self._drop(reset=kind is FaultKind.RESET_MID_OUTPUT))
+        elif kind in _WITHOUT_END:
             self._fall_silent()
-            self._start(misbehaviour.flood(answer.output, self._channel.write, self._writable))
-        elif kind is FaultKind.DRIP:
-            self._fall_silent()
-            self._start(misbehaviour.drip(answer.output, self._channel.write))
+            write = _WITHOUT_END[kind]
+            self._start(write(answer.output, self._channel.write, self._writable))
         else:
             self._print(answer.output, paged=answer.paged)
 
@@ -287,7 +303,20 @@ class CliSession(asyncssh.SSHServerSession[bytes]):
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(work)
 
-    async def _drop(self) -> None:
+    async def _print_with_pauses(self, parts: list[bytes]) -> None:
+        *earlier, last = parts
+        for part in earlier:
+            self._out += part
+            self._flush()
+            await asyncio.sleep(misbehaviour.PAUSE_SECONDS)
+        self._busy = False
+        self._print(last, paged=False)
+        self._work()
+
+    async def _drop(self, *, reset: bool) -> None:
         await self._writable.wait()
         await asyncio.sleep(_DROP_GRACE_SECONDS)
+        if reset:
+            connection = self._connection.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self._connection.abort()

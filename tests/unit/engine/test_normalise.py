@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backups.engine.normalise import clean_text, normalise
 from inventory.platforms import get_platform
+from inventory.platforms.definition import Pager
 
 IOS = get_platform("cisco_ios")
 
@@ -27,6 +32,11 @@ IOS = get_platform("cisco_ios")
             "line\n",
         ),
         (b"\x08\x08a\n", "a\n"),
+        (b"a\r\n--More--\r        \r b\r\n", "a\n b\n"),
+        (b"a\n\x1b[7m--More--\x1b[m\r\x1b[K  b\n", "a\n  b\n"),
+        (b"a\n--More--\x1b[9D\x1b[K--More--\x1b[9D\x1b[K b\n", "a\n b\n"),
+        (b"a\n<--- More --->\r              \rb\n", "a\nb\n"),
+        (b"a\r\r\rb\r\r\n", "a\n\n\nb\n"),
         (b"a\x00b\x07c\td\x7f\n", "abc\td\n"),
         ("caf\u00e9 \u202eevil\u200b\n".encode(), "caf\u00e9 \\u202eevil\\u200b\n"),
         (b"\xff\xfe\n", "\\xff\\xfe\n"),
@@ -35,6 +45,38 @@ IOS = get_platform("cisco_ios")
 )
 def test_clean_text(payload: bytes, text: str) -> None:
     assert clean_text(payload) == text
+
+
+def test_a_page_may_end_in_the_middle_of_a_line() -> None:
+    pager = Pager(mark=re.compile(r"(?P<text>[^\n]{0,400}?)--More--[ \t]*$"))
+    erased = b"\x08" * 8 + b" " * 8 + b"\x08" * 8
+    payload = b"a\r\nwrite no--More--" + erased + b"ne\r\n--More--" + erased + b"  b\r\n"
+    assert clean_text(payload, pager=pager) == "a\nwrite none\n  b\n"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\r" * 1_000_000,
+        b"\r" + b" " * 1_000_000,
+        b"--More--" + b" \r" * 500_000,
+        b"--More--\r" * 500_000,
+        b"\x1b[m" * 300_000,
+        b"\x08" * 1_000_000,
+        b"\x1b]" * 500_000,
+    ],
+    ids=["CR", "blanks", "pager", "pages", "colours", "back-spaces", "titles"],
+)
+@pytest.mark.timeout(20)
+def test_cleaning_hostile_text_takes_linear_time(payload: bytes) -> None:
+    clean_text(payload)
+
+
+def test_every_character_that_hides_or_reorders_text_is_shown() -> None:
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        if unicodedata.category(character) in {"Cf", "Zl", "Zp"}:
+            assert clean_text(character.encode()).startswith("\\"), hex(number)
 
 
 def test_volatile_lines_are_dropped_and_masked() -> None:

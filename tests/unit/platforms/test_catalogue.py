@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from netmiko.ssh_dispatcher import platforms as netmiko_platforms
 
-from inventory.platforms import UnknownPlatform, get_platform, platform_names
+from inventory.platforms import (
+    BrokenPlatform,
+    UnknownPlatform,
+    get_platform,
+    platform_names,
+    platform_problems,
+    use_directory,
+)
 
-EXPECTED = {
-    "arista_eos", "cisco_ios", "cisco_nxos", "cisco_xe", "frr", "juniper_junos", "linux", "vyos",
-}  # fmt: skip
+LAB_OS = """
+title = "Lab OS"
+driver = "cisco_ios"
+rules = ["generic"]
+commands = [{ command = "show all", role = "running-config" }]
+"""
 
 
-def test_all_platforms_are_there() -> None:
-    assert set(platform_names()) >= EXPECTED
+def test_every_file_that_comes_along_can_be_used() -> None:
+    assert platform_problems() == ()
+    assert len(platform_names()) >= 97
+
+
+def test_no_two_platforms_share_a_name() -> None:
+    names = list(platform_names())
+    names += [alias for name in platform_names() for alias in get_platform(name).aliases]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_a_platform_is_found_by_its_other_names() -> None:
+    assert get_platform("huawei_vrp").name == "huawei"
 
 
 @pytest.mark.parametrize("name", platform_names())
@@ -29,5 +53,41 @@ def test_definition_is_usable(name: str) -> None:
 def test_unknown_platform_names_the_near_ones() -> None:
     with pytest.raises(UnknownPlatform, match=r"'cisco_ois'.*did you mean .*cisco_ios"):
         get_platform("cisco_ois")
-    with pytest.raises(UnknownPlatform, match="there are: arista_eos"):
+    with pytest.raises(UnknownPlatform, match="there are: a10"):
         get_platform("???")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the operator."""
+    use_directory(tmp_path)
+    yield tmp_path
+    use_directory(None)
+
+
+def test_an_operators_file_adds_a_platform_while_running(directory: Path) -> None:
+    with pytest.raises(UnknownPlatform):
+        get_platform("lab_os")
+    (directory / "lab_os.toml").write_text(LAB_OS)
+    assert get_platform("lab_os").commands[0].command == "show all"
+    (directory / "lab_os.toml").write_text(LAB_OS.replace("show all", "show everything"))
+    assert get_platform("lab_os").commands[0].command == "show everything"
+
+
+def test_an_operators_file_replaces_a_platform(directory: Path) -> None:
+    (directory / "cisco_ios.toml").write_text('extends = "cisco_ios"\ntitle = "Ours"\n')
+    assert get_platform("cisco_ios").title == "Ours"
+    assert get_platform("cisco_ios").end_markers
+    assert get_platform("cisco_xe").title != "Ours", "it extends the platform that came along"
+
+
+def test_a_broken_file_is_refused_and_the_others_go_on(directory: Path) -> None:
+    (directory / "lab_os.toml").write_text(LAB_OS)
+    (directory / "cisco_ios.toml").write_text('extends = "cisco_ios"\nprompts = "#"\n')
+    assert get_platform("lab_os").title == "Lab OS"
+    with pytest.raises(BrokenPlatform, match=r"cisco_ios\.toml: prompts: unknown key"):
+        get_platform("cisco_ios")
+    assert [str(problem) for problem in platform_problems()] == [
+        "cisco_ios.toml: prompts: unknown key"
+    ]
+    assert "cisco_ios" not in platform_names()

@@ -47,7 +47,7 @@ def test_a_good_file_is_loaded(tmp_path: Path) -> None:
         (
             GOOD.replace('[{ command = "show running-config", role = "running-config" }]', "[]"),
             "commands",
-            "no command",
+            "none has the role",
         ),
         (
             GOOD + "volatile = [{ pattern = 'x', treatment = 'mask' }]",
@@ -68,6 +68,11 @@ def test_a_good_file_is_loaded(tmp_path: Path) -> None:
         ),
         (
             GOOD + '[[redaction]]\nname = "r"\nwords = ["key"]\nvalue = "shape"',
+            "redaction.0 (r)",
+            "needs 'take'",
+        ),
+        (
+            GOOD + '[[redaction]]\nname = "r"\nwords = ["key"]\nvalue = "below"',
             "redaction.0 (r)",
             "needs 'take'",
         ),

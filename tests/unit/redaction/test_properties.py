@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from backups.engine.redaction import Redactor
+from backups.engine.redaction import TOKEN, Redactor
 from benchmarks.redaction import hostile_lines
 from inventory.platforms import get_platform
 
@@ -63,6 +63,9 @@ WORDS = st.sampled_from(
         "LINE]",
         "x9",
         "é",
+        "create account admin x",
+        "    auth-md5:",
+        "x9:",
     ]
 )
 LINES = st.lists(WORDS, max_size=8).map(" ".join)
@@ -113,9 +116,64 @@ def test_generated_secrets_never_survive(platform: str, form: str, secret: str) 
         assert secret not in REDACTOR.redact(definition, text).text
 
 
+#: What a person may have typed as a password: printable, without blanks at its ends.
+TYPED = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=15)
+
+
+@settings(max_examples=150, deadline=None)
+@example(secret="\\")
+@given(secret=TYPED.filter(lambda typed: typed[0] not in "#{$"))
+def test_values_in_the_next_two_lines_are_replaced(secret: str) -> None:
+    text = f"create account admin bob\r\n{secret}\r\n{secret}\r\nvlan 1\r\n"
+    for definition in (get_platform("dlink_ds"), None):
+        lines = REDACTOR.redact(definition, text).text.split("\r\n")
+        assert [lines[0], *lines[3:]] == ["create account admin bob", "vlan 1", ""]
+        assert TOKEN.fullmatch(lines[1])
+        assert lines[1] == lines[2]
+
+
+@settings(max_examples=150, deadline=None)
+@given(secrets=st.lists(SECRETS, min_size=1, max_size=4, unique=True))
+def test_values_in_the_lines_of_a_section_are_replaced(secrets: list[str]) -> None:
+    inner = ":\n      access:\n        any: {}\n"
+    forms = [f"    {secret}{inner}" for secret in secrets]
+    text = f"readonly-community:\n{''.join(forms)}other:\n  kept: {{}}\n"
+    for definition in (get_platform("cumulus_linux"), None):
+        pieces = TOKEN.split(REDACTOR.redact(definition, text).text)
+        around = [f"{inner}    "] * (len(secrets) - 1)
+        assert pieces == [
+            "readonly-community:\n    ",
+            *around,
+            f"{inner}other:\n  kept: {{}}\n",
+        ]
+
+
 @pytest.mark.parametrize("name", hostile_lines(10))
 def test_hostile_lines_take_time_in_proportion(name: str) -> None:
     REDACTOR.redact(None, "warm up")
     began = time.process_time()
     REDACTOR.redact(None, hostile_lines(1_000_000)[name])
     assert time.process_time() - began < 5, "an aim of one second, with room for a busy machine"
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "eap",
+        "max",
+        "min",
+        "history",
+        "reset",
+        "config",
+        "auto",
+        "server",
+        "client",
+        "special",
+        "no-",
+    ],
+)
+@pytest.mark.parametrize("rest", ["22222", "Bahn1", "imum!7", "_X"])
+def test_a_secret_that_begins_like_a_word_of_the_command_line_is_gone(stem: str, rest: str) -> None:
+    secret = stem + rest
+    for definition in (get_platform("cisco_ios"), None):
+        assert secret not in REDACTOR.redact(definition, f"enable password {secret}").text

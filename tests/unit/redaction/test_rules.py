@@ -160,6 +160,20 @@ def test_what_holds_no_secret_stays_when_the_platform_is_unknown(platform: str, 
     assert redact("", text) == text
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "password $M$4d$QkVzT2xhY2VrZXls==",
+        'passphrase "$M$4d$QkVzT2xhY2VrZXls=="',
+        "tacacs-server key 7 $0$QkVzT2xhY2VrZXls==",
+        "add lb monitor m -secretKey QkVzT2xhY2VrZXls -encrypted -encryptmethod ENCMTHD_3",
+        "add authentication ldapAction l -ldapBindDnPassword QkVz -encrypted -encryptmethod ENC",
+    ],
+)
+def test_salted_values_get_the_constant_token(form: str) -> None:
+    assert TOKEN.findall(redact("", form)) == [CONSTANT_TOKEN]
+
+
 def test_salted_and_short_secrets_get_the_constant_token() -> None:
     assert redact("", "set psksecret ENC abcdefghijklmnop").endswith(f"ENC {CONSTANT_TOKEN}")
     assert redact("cisco_ios", "enable password abc") == f"enable password {CONSTANT_TOKEN}"
@@ -197,6 +211,21 @@ def test_key_block_without_an_end_is_still_taken_out() -> None:
     result = redact("cisco_ios", text)
     assert "QUJDREVG" not in result
     assert result.endswith("!\nhostname a\n")
+
+
+def test_community_may_be_a_number_but_not_the_port_of_traps() -> None:
+    assert "12345" not in redact("", "snmp-server host 192.0.2.1 v2c 12345")
+    assert redact("", "snmp-server host 192.0.2.1 v2c 162").endswith("v2c 162")
+    assert "12345" not in redact("", "snmp community read-only 12345")
+
+
+def test_a_word_that_begins_inside_a_secret_hides_none_behind_it() -> None:
+    assert "tern" not in redact("", "password private key tern-nest-4")
+
+
+def test_a_line_that_was_taken_out_ends_the_lines_below() -> None:
+    text = f"create account admin bob\n{REDACTED_LINE}\nvlan 1"
+    assert redact("dlink_ds", text) == text
 
 
 def test_value_on_the_next_line() -> None:

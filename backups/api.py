@@ -1,0 +1,102 @@
+"""Suspect outputs in the API."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backups.engine.errors import DeviceError
+from backups.models import Suspect
+from backups.services import SuspectNotAccepted, suspect_accept, suspect_text
+from credentials.cipher import CipherError
+
+
+class NotAccepted(exceptions.APIException):
+    """The suspect output cannot be stored as it is."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class NotReadable(exceptions.APIException):
+    """The archive cannot be opened or redacted, for a reason of the installation."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "not_readable"
+
+
+class SuspectSerializer(serializers.ModelSerializer[Suspect]):
+    """An output that was not trusted, and what became of it."""
+
+    hostname = serializers.CharField(source="device.hostname", read_only=True)
+    reasons = serializers.ListField(child=serializers.CharField(), read_only=True)
+    commit = serializers.CharField(source="snapshot.commit", default="", read_only=True)
+
+    class Meta:
+        model = Suspect
+        fields = [
+            "id",
+            "device",
+            "hostname",
+            "state",
+            "reasons",
+            "run_id",
+            "collected_at",
+            "accepted_by",
+            "decided_at",
+            "snapshot",
+            "commit",
+        ]
+        read_only_fields = fields
+
+
+class SuspectTextSerializer(serializers.Serializer[Suspect]):
+    """The redacted text of a suspect output."""
+
+    id = serializers.IntegerField()
+    hostname = serializers.CharField()
+    text = serializers.CharField()
+
+
+class SuspectViewSet(viewsets.ReadOnlyModelViewSet[Suspect]):
+    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
+
+    queryset = Suspect.objects.select_related("device", "snapshot")
+    serializer_class = SuspectSerializer
+    filterset_fields = ["device", "device__hostname", "state", "run_id"]
+    search_fields = ["device__hostname"]
+    ordering_fields = ["id", "collected_at", "decided_at"]
+
+    @extend_schema(responses={200: SuspectTextSerializer})
+    @action(detail=True)
+    def config(self, request: Request, pk: str | None = None) -> Response:
+        """The text of the output, redacted."""
+        suspect = self.get_object()
+        try:
+            text = suspect_text(suspect=suspect).text
+        except SuspectNotAccepted as error:
+            raise NotAccepted(str(error)) from error
+        except (CipherError, DeviceError) as error:
+            raise NotReadable(str(error)) from error
+        return Response({"id": suspect.pk, "hostname": suspect.device.hostname, "text": text})
+
+    @extend_schema(request=None, responses={200: SuspectSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    def accept(self, request: Request, pk: str | None = None) -> Response:
+        """Store the output as if it had been trusted; answers with the suspect."""
+        if not request.user.has_perm("backups.accept_suspect"):
+            raise exceptions.PermissionDenied(
+                "You may not accept suspect outputs; ask for that permission."
+            )
+        suspect = self.get_object()
+        try:
+            suspect_accept(suspect=suspect, accepted_by=request.user.get_username())
+        except SuspectNotAccepted as error:
+            raise NotAccepted(str(error)) from error
+        except (CipherError, DeviceError) as error:
+            raise NotReadable(str(error)) from error
+        return Response(SuspectSerializer(self.get_object()).data)

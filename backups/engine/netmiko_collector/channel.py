@@ -1,0 +1,101 @@
+"""Netmiko's channels with a bound on what may come, and an ear for the dropped connection."""
+
+from __future__ import annotations
+
+import abc
+
+import paramiko
+from netmiko.channel import Channel, SSHChannel
+
+from backups.engine.errors import DeviceError, ErrorCategory
+
+#: What a device may print before the first command: banners, message of the day, prompts.
+MAX_LOGIN_BYTES = 4 * 1024 * 1024
+#: How much is read at once.
+READ_BYTES = 64 * 1024
+#: How much of the end of what came is remembered.
+TAIL_BYTES = 1024
+
+
+class Intake:
+    """Counts what comes and keeps its end."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._doing = "before its first prompt"
+        self._received = 0
+        #: The last bytes that came.
+        self.tail = b""
+
+    def expect(self, limit: int) -> None:
+        """Start counting anew, up to ``limit`` bytes."""
+        self._limit = limit
+        self._doing = (
+            "for one command; raise NETRAVEN_MAX_OUTPUT_BYTES if its configuration is really that "
+            "large"
+        )
+        self._received = 0
+
+    def take(self, data: bytes) -> bytes:
+        """``data``, counted. Raises DeviceError beyond the limit."""
+        self._received += len(data)
+        if self._received > self._limit:
+            raise DeviceError(
+                ErrorCategory.OUTPUT_TOO_LARGE,
+                f"the device printed more than {self._limit} bytes {self._doing}",
+            )
+        self.tail = (self.tail + data)[-TAIL_BYTES:]
+        return data
+
+
+def dropped() -> DeviceError:
+    """The error of a connection that the device has closed."""
+    return DeviceError(
+        ErrorCategory.SESSION_DROPPED,
+        "the device closed the connection in mid-session; look at its log",
+    )
+
+
+class BoundedChannel(Channel):
+    """What a session reads from, whatever the transport."""
+
+    #: Counts what comes.
+    intake: Intake
+
+    @abc.abstractmethod
+    def read_bytes(self, timeout: float) -> bytes:
+        """The next bytes, or none when the device was silent for ``timeout`` seconds.
+
+        Raises DeviceError when the connection is gone or the bound is reached.
+        """
+
+
+class BoundedSSHChannel(SSHChannel, BoundedChannel):
+    """Netmiko's SSH channel."""
+
+    def __init__(self, conn: paramiko.Channel, encoding: str) -> None:
+        super().__init__(conn, encoding)
+        self._channel = conn
+        # Nobody reads it apart, and Paramiko would keep all of it, whatever the window.
+        conn.set_combine_stderr(True)
+        self.intake = Intake(MAX_LOGIN_BYTES)
+
+    def read_bytes(self, timeout: float) -> bytes:
+        """See BoundedChannel."""
+        self._channel.settimeout(timeout)
+        try:
+            data = self._channel.recv(READ_BYTES)
+        except TimeoutError:
+            return b""
+        if not data:
+            raise dropped()
+        return self.intake.take(data)
+
+    def read_buffer(self) -> str:
+        """What has come, for Netmiko's own reading; empty if nothing has."""
+        if not self._channel.recv_ready() and not self._gone():
+            return ""
+        return self.read_bytes(timeout=0.0).decode(self.encoding, "ignore")
+
+    def _gone(self) -> bool:
+        return bool(self._channel.closed or self._channel.eof_received)

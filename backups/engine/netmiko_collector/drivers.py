@@ -1,0 +1,83 @@
+"""Which of Netmiko's drivers is used for a device, and how its session is made."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import paramiko
+from netmiko.base_connection import BaseConnection
+from netmiko.cisco_base_connection import CiscoBaseConnection
+from netmiko.ssh_dispatcher import CLASS_MAPPER
+
+from backups.engine.collector import SessionLimits
+from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.netmiko_collector.host_keys import HostKeyPolicy
+from backups.engine.netmiko_collector.session import Session
+from backups.engine.netmiko_collector.ssh import SSHSession, client_arguments
+from backups.engine.netmiko_collector.telnet import (
+    GenericTelnetSession,
+    PlainTelnetSession,
+    TelnetSession,
+)
+from backups.engine.types import DeviceTarget, Transport
+from credentials.secret import DeviceCredential
+from inventory.platforms import PlatformDefinition
+
+_GENERIC_TELNET = "generic_telnet"
+#: Their log-in is the usual one; another class that has one of its own knows its vendor.
+_USUAL_LOG_IN = (BaseConnection.telnet_login, CiscoBaseConnection.telnet_login)
+
+
+def driver_for(platform: PlatformDefinition, transport: Transport) -> type[Session]:
+    """The Netmiko driver of the platform, with our session around it. Raises DeviceError."""
+    name = platform.driver if transport is Transport.SSH else _telnet_name(platform)
+    driver = CLASS_MAPPER.get(name)
+    if driver is None:
+        raise DeviceError(
+            ErrorCategory.UNKNOWN_PLATFORM,
+            f"platform '{platform.name}' names the driver '{name}', which Netmiko does not have",
+        )
+    return type(f"Session_{name}", (_session_type(name, driver, transport), driver), {})
+
+
+def opened_session(
+    session_type: type[Session],
+    target: DeviceTarget,
+    credential: DeviceCredential,
+    platform: PlatformDefinition,
+    limits: SessionLimits,
+    connection: socket.socket | paramiko.Channel,
+) -> Session:
+    """A session over ``connection``, not logged in yet. Raises DeviceError."""
+    arguments: dict[str, Any] = {
+        "platform": platform,
+        "limits": limits,
+        "host": target.address,
+        "port": target.port,
+        "username": credential.username,
+        "password": credential.password or "",
+        "secret": credential.enable_secret or "",
+        "conn_timeout": limits.login_timeout,
+    }
+    if target.transport is Transport.TELNET:
+        # Netmiko only looks at its end.
+        return session_type(device_type="_telnet", stream=connection, **arguments)
+    policy = HostKeyPolicy(target.host_key, target.host_key_mode, host="the device")
+    client = client_arguments(target, credential, limits, connection, policy)
+    return session_type(policy=policy, client_arguments=client, **arguments)
+
+
+def _telnet_name(platform: PlatformDefinition) -> str:
+    if platform.telnet_driver is not None:
+        return platform.telnet_driver
+    own = f"{platform.driver}_telnet"
+    return own if own in CLASS_MAPPER else _GENERIC_TELNET
+
+
+def _session_type(name: str, driver: type[Any], transport: Transport) -> type[Session]:
+    if transport is Transport.SSH:
+        return SSHSession
+    if name == _GENERIC_TELNET:
+        return GenericTelnetSession
+    return PlainTelnetSession if driver.telnet_login in _USUAL_LOG_IN else TelnetSession

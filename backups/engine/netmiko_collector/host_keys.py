@@ -1,0 +1,61 @@
+"""Host keys: whether the one that a host shows may be trusted."""
+
+from __future__ import annotations
+
+import paramiko
+
+from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.types import HostKeyMode
+from inventory.host_keys import fingerprint
+
+
+class HostKeyRefused(DeviceError):
+    """A host shows a key that may not be trusted; nothing secret was sent to it."""
+
+    def __init__(self, message: str, *, shown: str, jump_host: str | None = None) -> None:
+        super().__init__(ErrorCategory.HOST_KEY, message)
+        #: The key that was shown, as ``"type base64"``.
+        self.shown = shown
+        #: Name of the jump host that showed it; None for the device itself.
+        self.jump_host = jump_host
+
+
+class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
+    """Decides about the key that one host shows, before anything secret is sent.
+
+    Paramiko asks for every key, because it is given none of its own to compare with.
+    """
+
+    def __init__(self, known: str | None, mode: HostKeyMode, *, host: str) -> None:
+        """``known`` is a key as ``"type base64"``; ``host`` names the other side in messages."""
+        self.known = None if mode is HostKeyMode.OFF else known
+        self._mode = mode
+        self._host = host
+        #: The key that was shown, as ``"type base64"``; None before the connection.
+        self.seen: str | None = None
+
+    @property
+    def kept(self) -> str | None:
+        """The key to remember; None where none is."""
+        return None if self._mode is HostKeyMode.OFF else self.seen
+
+    def missing_host_key(
+        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
+    ) -> None:
+        """See Paramiko. Raises HostKeyRefused."""
+        self.seen = f"{key.get_name()} {key.get_base64()}"
+        if self._mode is HostKeyMode.OFF or self.seen == self.known:
+            return
+        if self.known is not None:
+            raise HostKeyRefused(
+                f"{self._host} shows host key {fingerprint(self.seen)}, known is "
+                f"{fingerprint(self.known)}; nothing was sent to it. If it was replaced, compare "
+                "the fingerprint and accept the new key",
+                shown=self.seen,
+            )
+        if self._mode is HostKeyMode.STRICT:
+            raise HostKeyRefused(
+                f"{self._host} shows host key {fingerprint(self.seen)} and none is known; the "
+                "zone is strict: compare the fingerprint and accept the key",
+                shown=self.seen,
+            )
