@@ -64,5 +64,10 @@ def _jump_target(jump: JumpHost, mode: HostKeyMode) -> JumpTarget:
         credential=credential,
         host_key=jump.host_key or None,
         legacy_algorithms=jump.legacy_algorithms,
-        host_key_mode=mode,
+        host_key_mode=_jump_mode(jump, mode),
     )
+
+
+def _jump_mode(jump: JumpHost, mode: HostKeyMode) -> HostKeyMode:
+    """Zones share jump hosts: one that does not check keys must not give away their secrets."""
+    return HostKeyMode.TOFU if jump.host_key and mode is HostKeyMode.OFF else mode

@@ -62,6 +62,12 @@ def connections_failed(*, reasons: Mapping[int, str], limits: BreakerLimits) -> 
     return sorted((one for one in devices if one.skipped_until), key=lambda one: one.hostname)
 
 
+def devices_lock(*, device_ids: Iterable[int]) -> None:
+    """Lock the rows of these devices in one order, so that two runs that end cannot deadlock."""
+    rows = Device.objects.select_for_update(no_key=True).filter(pk__in=list(device_ids))
+    list(rows.order_by("pk").values_list("pk"))
+
+
 def connections_made(*, device_ids: Iterable[int]) -> None:
     """Close the breaker of devices that a session came about with."""
     breaker_reset(devices=Device.objects.filter(pk__in=list(device_ids)))

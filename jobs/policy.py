@@ -40,6 +40,19 @@ CONNECTION_CATEGORIES = frozenset(
     }
 )
 
+#: The device was talked to, whatever came of it.
+REACHED_CATEGORIES = frozenset(
+    {
+        ErrorCategory.HOST_KEY,
+        ErrorCategory.AUTHENTICATION,
+        ErrorCategory.ENABLE,
+        ErrorCategory.READ_TIMEOUT,
+        ErrorCategory.SESSION_DROPPED,
+        ErrorCategory.OUTPUT_TOO_LARGE,
+        ErrorCategory.COMMAND_REJECTED,
+    }
+)
+
 #: The third loss of the worker that holds one device ends that device.
 MAX_LOSSES = 3
 

@@ -16,6 +16,7 @@ _ESCAPES = re.compile(_ESCAPE)
 _TERMINATORS = b">#$%:])}"
 #: A shorter prompt is only taken for one at the start of a line.
 _GLUED_LENGTH = 4
+_DIGIT = re.compile(rb"\d")
 _LINE_END = re.compile(rb"[\r\n]")
 #: LF, or "next line" (ECMA-48), which some devices paint their echo with.
 _ECHO_END = re.compile(rb"\n|\x1bE")
@@ -141,16 +142,21 @@ def _compact(data: bytes) -> bytes:
     return b"".join(plain(data).split())
 
 
-def without_last_lines(answer: bytes, lines: frozenset[bytes]) -> bytes:
-    """``answer`` without those of its last lines that are among ``lines``."""
-    return answer[: end_without(answer, len(answer), lines)]
+def shape_of(line: bytes) -> bytes:
+    """``line`` with its digits made alike: what stands above a prompt may be a clock."""
+    return _DIGIT.sub(b"0", line)
 
 
-def end_without(answer: bytes | bytearray, end: int, lines: frozenset[bytes]) -> int:
-    """``end`` of ``answer``, moved in front of those of its last lines that are among ``lines``."""
-    while lines:
+def without_last_lines(answer: bytes, shapes: frozenset[bytes]) -> bytes:
+    """``answer`` without those of its last lines whose shape is among ``shapes``."""
+    return answer[: end_without(answer, len(answer), shapes)]
+
+
+def end_without(answer: bytes | bytearray, end: int, shapes: frozenset[bytes]) -> int:
+    """``end`` of ``answer``, moved in front of its last lines whose shape is among ``shapes``."""
+    while shapes:
         line, start = last_text_line(answer, end)
-        if not line or line not in lines:
+        if not line or shape_of(line) not in shapes:
             break
         end = start
     return end

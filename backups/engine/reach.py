@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import math
 import socket
+import time
 from collections.abc import Sequence
 
 from backups.engine.errors import DeviceError, ErrorCategory
@@ -18,24 +20,37 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: RFC 6052: IPv4 addresses inside IPv6 ones, translated on the way.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: The first address is tried for so long, even if its name took all the time to resolve.
+_LEAST_SECONDS = 0.1
 #: RFC 6761 section 6.3.
 _LOOPBACK_NAMES: dict[str, Address] = {"localhost": ipaddress.IPv4Address("127.0.0.1")}
 
 
 def connect(
-    address: str, port: int, *, timeout: float, allowed: Sequence[Network]
+    address: str,
+    port: int,
+    *,
+    timeout: float,
+    allowed: Sequence[Network],
+    within: float = math.inf,
 ) -> socket.socket:
     """A TCP connection to ``address`` (an IP address or a DNS name).
 
-    ``timeout`` is in seconds, per resolved address. Loopback, link-local, multicast, unspecified
+    ``timeout`` is in seconds, per resolved address; no further address is tried once ``within``
+    seconds are over. Loopback, link-local, multicast, unspecified
     and reserved addresses are refused unless one of the ``allowed`` networks holds them. Raises
     DeviceError.
     """
     failure: DeviceError | None = None
+    give_up = time.monotonic() + within
     for family, resolved in _resolve(address, port):
         _check(resolved, allowed)
+        remaining = give_up - time.monotonic()
+        if failure is not None and remaining <= 0:
+            break
         try:
-            return _open(family, str(resolved), port, timeout)
+            seconds = max(min(timeout, remaining), _LEAST_SECONDS)
+            return _open(family, str(resolved), port, seconds)
         except OSError as error:
             failure = _explain(error, f"{resolved} port {port}")
     raise failure or DeviceError(ErrorCategory.DNS_FAILURE, f"'{address}' has no address")

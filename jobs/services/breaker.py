@@ -14,15 +14,19 @@ from inventory.breaker import (
     connections_failed,
     connections_made,
     devices_left_out,
+    devices_lock,
 )
 from inventory.models import Device
 from jobs.choices import LogLevel, ResultStatus, Trigger
 from jobs.models import JobRun
-from jobs.policy import CONNECTION_CATEGORIES
+from jobs.policy import CONNECTION_CATEGORIES, REACHED_CATEGORIES
 from jobs.services.logs import job_log
 
 #: From so many devices of one zone on, all of which fail, the fault is taken for ours.
 _ALL_FAILED_AT_LEAST = 5
+
+#: A session came about, and brought something.
+_CAME_ABOUT = frozenset({ResultStatus.SUCCEEDED, ResultStatus.SUSPECT})
 
 
 def run_skip_broken(*, run: JobRun) -> None:
@@ -71,8 +75,9 @@ def run_count_connections(*, run: JobRun) -> None:
         assert device_id is not None  # by the filter
         if category in CONNECTION_CATEGORIES and status == ResultStatus.FAILED:
             failed[zone_id][device_id] = message
-        elif status in {ResultStatus.SUCCEEDED, ResultStatus.SUSPECT, ResultStatus.FAILED}:
+        elif category in REACHED_CATEGORIES or status in _CAME_ABOUT:
             reached[zone_id].append(device_id)
+    devices_lock(device_ids=[pk for ids in (*failed.values(), *reached.values()) for pk in ids])
     connections_made(device_ids=[pk for ids in reached.values() for pk in ids])
     for zone, reasons in failed.items():
         if not reached[zone] and len(reasons) >= _ALL_FAILED_AT_LEAST:

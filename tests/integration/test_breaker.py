@@ -96,12 +96,29 @@ def test_failures_in_a_row_break_the_circuit() -> None:
     assert JobLog.objects.filter(run=run, device=device, message__contains="5 failures").exists()
 
 
-@pytest.mark.parametrize("category", [None, ErrorCategory.AUTHENTICATION, ErrorCategory.DEADLINE])
+@pytest.mark.parametrize(
+    "category", [None, ErrorCategory.AUTHENTICATION, ErrorCategory.READ_TIMEOUT]
+)
 def test_a_session_that_came_about_closes_the_breaker(category: ErrorCategory | None) -> None:
     device = broken_device()
     ended_run((device, category))
     device.refresh_from_db()
     assert (device.connection_failures, device.skipped_until, device.skip_reason) == (0, None, "")
+
+
+@pytest.mark.parametrize(
+    "category",
+    [ErrorCategory.DNS_FAILURE, ErrorCategory.JUMP_HOST, ErrorCategory.DEADLINE],
+)
+def test_failures_on_the_way_count_neither_way(category: ErrorCategory) -> None:
+    device = broken_device()
+    others = [DeviceFactory.create() for _ in range(5)]
+    ended_run((device, category), *((other, REFUSED) for other in others))
+    device.refresh_from_db()
+    assert device.connection_failures == 5
+    assert not Device.objects.filter(pk__in=[one.pk for one in others]).exclude(
+        connection_failures=0
+    ), "none was reached, so the zone as a whole is out of reach"
 
 
 @pytest.mark.parametrize(

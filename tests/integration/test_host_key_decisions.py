@@ -7,6 +7,7 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -98,17 +99,29 @@ def test_success_keeps_first_keys_and_clears_old_offers() -> None:
     jumps = [
         JumpHostFactory.create(),
         JumpHostFactory.create(host_key=OLD, offered_host_key=NEW),
-        JumpHostFactory.create(host_key=NEW, offered_host_key=OLD),
     ]
     outcome = backup_outcome("a\n", host_key=OLD)
     outcome.jump_host_keys.update({jump.name: OLD for jump in jumps})  # type: ignore[attr-defined]  # a dict
     for owner in (first, known):
         backup_store(device=owner, outcome=outcome, label=RunLabel(run_id=1, job_name="x"))
-    for host in (first, known, *jumps[:2]):
+    for host in (first, known, *jumps):
         host.refresh_from_db()
         assert (host.host_key, host.offered_host_key) == (OLD, "")
-    jumps[2].refresh_from_db()  # the key of another jump host of this name is not its own
-    assert (jumps[2].host_key, jumps[2].offered_host_key) == (NEW, OLD)
+
+
+@pytest.mark.parametrize("at_jump_host", [False, True])
+def test_of_two_first_sessions_with_other_keys_the_second_stores_nothing(
+    at_jump_host: bool,
+) -> None:
+    owner = DeviceFactory.create(host_key="" if at_jump_host else OLD)
+    outcome = backup_outcome("a\n", host_key=None if at_jump_host else NEW)
+    if at_jump_host:
+        jump = JumpHostFactory.create(host_key=OLD)
+        outcome.jump_host_keys.update({jump.name: NEW})  # type: ignore[attr-defined]  # a dict
+    with pytest.raises(HostKeyRefused, match="nothing was stored") as caught, transaction.atomic():
+        backup_store(device=owner, outcome=outcome, label=RunLabel(run_id=1, job_name="x"))
+    assert caught.value.shown == NEW
+    assert not owner.archives.exists() and not owner.snapshots.exists()
 
 
 def run(*arguments: str) -> str:

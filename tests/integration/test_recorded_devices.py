@@ -14,10 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from backups.engine import completeness
 from backups.engine.collector import SessionLimits
+from backups.engine.completeness import answer_of, suspicions
 from backups.engine.netmiko_collector import NetmikoCollector
-from backups.engine.normalise import clean_text, normalise
+from backups.engine.normalise import normalise
 from backups.engine.redaction import Redactor
 from backups.engine.types import Collection, DeviceTarget, Transport
 from credentials.secret import DeviceCredential
@@ -78,12 +78,10 @@ def test_recorded_device_is_read_whole_and_alike_twice(
     recorded_text = _stored(platform, recording.text.encode("utf-8", "surrogateescape"))
     assert _lines(stored) == _lines(recorded_text)
     assert _stored(platform, second) == stored
-    text = clean_text(first, pager=platform.pager)
-    assert completeness.rejection(platform, text) is None
     if name not in WITHOUT_END:
-        assert not getattr(completeness, "check", lambda *a, **k: [])(
-            platform, text, previous_size=None
-        )
+        collection = readings[name][0].result()
+        answers = [answer_of(platform, output) for output in collection.outputs[:1]]
+        assert suspicions(platform, answers, prompt=collection.prompt) == []
 
 
 def test_evidence_names_exactly_the_recorded_sessions() -> None:

@@ -124,6 +124,19 @@ def test_device_without_a_zone_trusts_on_first_use() -> None:
     assert target.jumps == ()
 
 
+@pytest.mark.parametrize(
+    ("known", "mode"), [("ssh-ed25519 AAAA", HostKeyMode.TOFU), ("", HostKeyMode.OFF)]
+)
+def test_a_zone_that_checks_nothing_still_checks_a_known_jump_host(
+    known: str, mode: HostKeyMode
+) -> None:
+    zone = ZoneFactory.create(host_key_mode=HostKeyMode.OFF)
+    device = DeviceFactory.create(zone=zone, jump_host=JumpHostFactory.create(host_key=known))
+    target = backup_request(device=device, credential=LOGIN).target
+    assert target.host_key_mode is HostKeyMode.OFF
+    assert target.jumps[0].host_key_mode is mode
+
+
 def test_credential_of_a_jump_host_that_cannot_be_used() -> None:
     jump = JumpHostFactory.create(name="bastion")
     device = DeviceFactory.create(jump_host=jump)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -78,24 +80,37 @@ def test_a_refused_connection() -> None:
     assert f"127.0.0.1 port {port}" in error.message
 
 
-def test_no_answer(listener: int) -> None:
+@pytest.fixture
+def unanswering() -> Iterator[int]:
+    """A port that answers nobody."""
     # A full backlog drops further connection requests, as a device that is down does.
-    with socket.socket() as server:
+    with socket.socket() as server, contextlib.ExitStack() as waiting:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
         port = server.getsockname()[1]
-        waiting = []
-        try:
-            for _ in range(4):
-                client = socket.socket()
-                client.setblocking(False)
-                client.connect_ex(("127.0.0.1", port))
-                waiting.append(client)
-            error = failure("127.0.0.1", port, LOOPBACK)
-        finally:
-            for client in waiting:
-                client.close()
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+def test_no_answer(unanswering: int) -> None:
+    error = failure("127.0.0.1", unanswering, LOOPBACK)
     assert error.category is ErrorCategory.CONNECTION_TIMEOUT
+
+
+def test_a_name_with_many_addresses_takes_no_longer(
+    unanswering: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A name server that gives many addresses cannot be had here.
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", unanswering))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry] * 20)
+    started = time.monotonic()
+    with pytest.raises(DeviceError) as caught:
+        connect("many.example", unanswering, timeout=0.2, allowed=LOOPBACK, within=0.5)
+    assert caught.value.category is ErrorCategory.CONNECTION_TIMEOUT
+    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("name", ["no-such-host.invalid", "a" * 300, "..", "x" * 64 + ".example"])

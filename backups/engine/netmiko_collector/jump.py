@@ -51,15 +51,15 @@ class Way:
 
 def connect_first(target: DeviceTarget, limits: SessionLimits) -> socket.socket:
     """The TCP connection to the first host on the way to ``target``. Raises DeviceError."""
-    timeout = min(limits.connect_timeout, limits.deadline)
+    bounds = {"timeout": limits.connect_timeout, "within": limits.deadline}
     allowed = limits.allowed_networks
     if not target.jumps:
-        return reach.connect(target.address, target.port, timeout=timeout, allowed=allowed)
+        return reach.connect(target.address, target.port, allowed=allowed, **bounds)
     for behind in _behind(target):
         reach.check_literal(behind.address, allowed=allowed)
     first = target.jumps[0]
     try:
-        return reach.connect(first.address, first.port, timeout=timeout, allowed=allowed)
+        return reach.connect(first.address, first.port, allowed=allowed, **bounds)
     except DeviceError as error:
         raise at_jump_host(first, error) from error
 

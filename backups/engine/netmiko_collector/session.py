@@ -18,6 +18,7 @@ from backups.engine.answers import (
     lines_of,
     looks_like_prompt,
     plain,
+    shape_of,
     waits_for_key,
     without_echo,
     without_last_lines,
@@ -38,6 +39,8 @@ _NUDGE_SECONDS = 1.0
 #: How much of the end of a greeting is searched for a question.
 _QUESTION_BYTES = 4096
 
+#: Lines of one answer that may look like the prompt while the device pauses behind them.
+_MAX_CONFIRMATIONS = 100
 _BARE_PROMPT = r"^[>#$%] *$"
 _NO_PROMPT = "the device did not show its prompt in time after the log-in"
 _ASKS_FOR_ENABLE = (
@@ -57,7 +60,7 @@ class Session(BaseConnection):
         self._limits = limits
         self._prompt = Prompt.of(platform, b"")
         self._greeting = b""
-        #: Lines that the device prints above each prompt: modes, roles in a cluster.
+        #: Shapes of the lines above each prompt: modes, roles in a cluster, a clock.
         self._context: frozenset[bytes] = frozenset()
         #: Whether Netmiko has to look for a prompt that is nothing but a sign.
         self._is_bare = False
@@ -133,16 +136,22 @@ class Session(BaseConnection):
         looks like the answer may still be the end of an earlier one. No silence tells these from
         the end, but an empty line does: its prompt comes after everything else.
         """
-        asked = 0
-        while True:
+        for asked in range(_MAX_CONFIRMATIONS):
             self.write_channel(self.RETURN)
             more = bytearray()
             start = self._read_to_prompt(more, command)
-            if all(self._prompt.matches(line) or line in self._context for line in lines_of(more)):
+            if all(self._is_around_prompt(line) for line in lines_of(more)):
                 return self._end_before_answers(answer, end, asked)
-            asked += 1
             end = len(answer) + start
             answer += more
+        raise DeviceError(
+            ErrorCategory.READ_TIMEOUT,
+            f"the end of '{command}' cannot be told from its text; describe the device's prompt in "
+            "the definition of its platform",
+        )
+
+    def _is_around_prompt(self, line: bytes) -> bool:
+        return self._prompt.matches(line) or shape_of(line) in self._context
 
     def _end_before_answers(self, answer: bytearray, end: int, asked: int) -> int:
         """``end`` without the prompts with which a device that was busy answered empty lines.
@@ -211,7 +220,7 @@ class Session(BaseConnection):
             said.clear()
             self._read_to_any_prompt(said, expected, give_up)
         self._prompt = Prompt.of(self._platform, shown)
-        self._context = frozenset(lines_of(said)[:-1])
+        self._context = frozenset(shape_of(line) for line in lines_of(said)[:-1])
 
     def _is_same_prompt(self, shown: bytes, expected: bytes | None) -> bool:
         if expected is None or shown == expected:

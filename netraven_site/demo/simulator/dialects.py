@@ -35,6 +35,7 @@ CISCO_IOS = Dialect(
         "Cisco IOS Software, C2960X Software (C2960X-UNIVERSALK9-M), Version 15.2(7)E4\n"
         "{host} uptime is 3 weeks, {uptime} minutes\n"
         'System image file is "flash:/c2960x-universalk9-mz.152-7.E4.bin"\n'
+        "cisco WS-C2960X-48TS-L (APM86XXX) processor (revision A0) with 524288K bytes of memory.\n"
         "Processor board ID FOC{serial}\n"
         "Model number                    : WS-C2960X-48TS-L\n"
     ),

@@ -16,6 +16,7 @@ from backups.engine.answers import (
     last_line,
     lines_of,
     looks_like_prompt,
+    shape_of,
     waits_for_key,
     without_echo,
     without_last_lines,
@@ -119,7 +120,8 @@ def test_an_answer_without_echo_stays() -> None:
 
 
 def test_what_stands_above_each_prompt_is_cut_off() -> None:
-    above = frozenset({b"{master:0}"})
+    above = frozenset({b"{master:0}", shape_of(b"Sat Nov 21 01:02:03 UTC")})
+    assert without_last_lines(b"a\r\nSat Nov 21 11:22:33 UTC\r\n", above) == b"a\r\n"
     assert without_last_lines(b"a\r\n{master:0}\r\n\r\n{master:0}\r\n", above) == b"a\r\n"
     assert without_last_lines(b"a\r\n{master:0} b\r\n", above) == b"a\r\n{master:0} b\r\n"
     assert without_last_lines(b"a\r\n", frozenset()) == b"a\r\n"
