@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from abc import abstractmethod
 from typing import Any
 
 from netmiko.base_connection import BaseConnection
@@ -90,9 +91,9 @@ class Session(BaseConnection):
     def channel(self, opened: Channel) -> None:
         self._bounded = self._bound(opened)
 
+    @abstractmethod
     def _bound(self, opened: Channel) -> BoundedChannel:
         """``opened`` with our bounds around it."""
-        raise NotImplementedError
 
     def cleanup(self, command: str = "") -> None:
         """Nothing to clean up: no configuration mode was entered; the transport is closed."""
@@ -168,8 +169,7 @@ class Session(BaseConnection):
     def _read_to_prompt(self, answer: bytearray, command: str) -> int:
         """Fill ``answer`` up to what looks like the prompt, and give where that starts in it."""
         while self._more(answer, self._limits.command_timeout):
-            if waits_for_key(answer, self._platform.pager):
-                self._turn_page(answer)
+            self._turn_page(answer)
             start = self._prompt.start_in(answer)
             if start is not None:
                 return start
@@ -180,8 +180,11 @@ class Session(BaseConnection):
         )
 
     def _turn_page(self, answer: bytearray) -> None:
-        if not self._more(answer, _GLANCE_SECONDS):
-            self.write_channel(self._platform.pager.key)
+        """Press the key if the device stops at the mark of its pager."""
+        while waits_for_key(answer, self._platform.pager):
+            if not self._more(answer, _GLANCE_SECONDS):
+                self.write_channel(self._platform.pager.key)
+                return
 
     def _more(self, answer: bytearray, timeout: float) -> bool:
         """Add what comes within ``timeout`` seconds of silence; False when nothing came."""
