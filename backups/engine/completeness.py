@@ -119,6 +119,7 @@ def _of_one(platform: PlatformDefinition, answer: Answer, prompt: str | None) ->
         return
     lines = [line for line in answer.text.split("\n") if line.strip()]
     yield from _errors(platform, lines)
+    yield from _intruder(platform, lines)
     if _is_echo(lines, answer.command):
         yield f"The output begins with the command '{_quoted(answer.command)}' itself."
     if _has_pager_marks(platform, lines, answer.text):
@@ -153,6 +154,13 @@ def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]
             return
     if len(errors) >= max(MANY_ERRORS, MANY_ERRORS * len(lines) // 100):
         yield f"The output holds {len(errors)} errors of the device: {_quoted(lines[errors[0]])}"
+
+
+def _intruder(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if any(pattern.match(line[:_LINE_HEAD]) for pattern in platform.never_in_config):
+            yield f"The output holds what no whole configuration does: {_quoted(line)}"
+            return
 
 
 def _is_error(platform: PlatformDefinition, line: str) -> bool:

@@ -312,6 +312,9 @@ class PlatformDefinition:
     end_markers: tuple[LinePattern, ...] = ()
     #: What the command line prints instead of output.
     error_patterns: tuple[LinePattern, ...] = ()
+    #: Lines that no whole configuration holds, wherever they stand: parts that the account may not
+    #: see, messages to all terminals. One of them makes the text suspect.
+    never_in_config: tuple[LinePattern, ...] = ()
     volatile: tuple[VolatileLine, ...] = ()
     facts: tuple[FactPattern, ...] = ()
     attribution: tuple[Attribution, ...] = ()

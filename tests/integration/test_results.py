@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from backups.engine.errors import ErrorCategory
+from backups.engine.netmiko_collector.host_keys import HostKeyRefused
 from backups.engine.types import Collection, CommandOutput
 from backups.models import Archive, Snapshot, Suspect
 from backups.services import RunLabel, backup_store, snapshots_commit
@@ -383,8 +384,12 @@ def test_suspect_output_is_archived_only() -> None:
 @pytest.mark.django_db
 def test_the_first_host_key_stays() -> None:
     device = DeviceFactory.create()
-    for key in ("ssh-ed25519 AAAA", "ssh-ed25519 BBBB", None):
+    for key in ("ssh-ed25519 AAAA", "ssh-ed25519 AAAA", None):
         backup_store(device=device, outcome=backup_outcome(host_key=key), label=LABEL)
+    with pytest.raises(HostKeyRefused), transaction.atomic():
+        backup_store(
+            device=device, outcome=backup_outcome(host_key="ssh-ed25519 BBBB"), label=LABEL
+        )
     device.refresh_from_db()
     assert device.host_key == "ssh-ed25519 AAAA"
 

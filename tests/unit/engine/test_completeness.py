@@ -208,3 +208,21 @@ def test_hostile_text_takes_no_time(name: str) -> None:
         text = piece * (60_000 // len(piece))
         suspicions(platform, [Answer(command="show x", text=text)], prompt=PROMPT)
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    secret /* ACCESS-DENIED */;",
+        "    /* ACCESS-DENIED */",
+        "Message from syslogd@core at Nov 20 10:00:00  ...",
+        "*** FINAL System shutdown message from admin@core ***",
+    ],
+)
+def test_lines_that_no_whole_configuration_holds(line: str) -> None:
+    body = "".join(f"interfaces ge-0/0/{n} {{\n    disable;\n}}\n" for n in range(30))
+    whole = Answer(command="show configuration", text=body)
+    cut = Answer(command="show configuration", text=body.replace("}\n", f"}}\n{line}\n", 1))
+    assert suspicions(JUNOS, [whole]) == []
+    (reason,) = suspicions(JUNOS, [cut])
+    assert reason.startswith("The output holds what no whole configuration does: ")
