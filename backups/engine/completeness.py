@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from backups.engine.outputs import output_text
 from backups.engine.types import CommandOutput
@@ -157,15 +158,25 @@ def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]
 
 
 def _intruder(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]:
+    if not platform.never_in_config:
+        return
+    intruder = _any_of(platform.never_in_config)
     for line in lines:
-        if any(pattern.match(line[:_LINE_HEAD]) for pattern in platform.never_in_config):
+        if intruder.match(line[:_LINE_HEAD]):
             yield f"The output holds what no whole configuration does: {_quoted(line)}"
             return
 
 
 def _is_error(platform: PlatformDefinition, line: str) -> bool:
-    head = line[:_LINE_HEAD]
-    return any(pattern.match(head) for pattern in platform.error_patterns)
+    return bool(
+        platform.error_patterns and _any_of(platform.error_patterns).match(line[:_LINE_HEAD])
+    )
+
+
+@lru_cache(maxsize=512)
+def _any_of(patterns: tuple[re.Pattern[str], ...]) -> re.Pattern[str]:
+    """One pattern in place of several: each is asked for every line of a configuration."""
+    return re.compile("|".join(f"(?:{pattern.pattern})" for pattern in patterns), re.MULTILINE)
 
 
 def _has_end(platform: PlatformDefinition, answers: Sequence[Answer]) -> bool:

@@ -75,9 +75,12 @@ def unsaved(platform: PlatformDefinition, outputs: Sequence[CommandOutput]) -> b
     saved = [answer_of(platform, output) for output in by_role(outputs, Role.STARTUP)]
     running = [answer_of(platform, output) for output in by_role(outputs, Role.RUNNING)]
     pairs = list(zip(saved, running, strict=False))
-    if not pairs or any(suspicions(platform, [answer]) for pair in pairs for answer in pair):
+    differ = any(_content(platform, one) != _content(platform, other) for one, other in pairs)
+    # Of two that are alike, one has to be looked at.
+    looked_at = [*running[: len(pairs)], *(saved if differ else [])]
+    if not pairs or any(suspicions(platform, [answer]) for answer in looked_at):
         return None
-    return any(_content(platform, one) != _content(platform, other) for one, other in pairs)
+    return differ
 
 
 def _value(

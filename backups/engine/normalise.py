@@ -151,7 +151,7 @@ def _one_end(text: str) -> str:
     return text.strip("\n") + "\n"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _gate(volatile: tuple[VolatileLine, ...]) -> re.Pattern[str]:
     """One pattern that matches a line if any of ``volatile`` does."""
     return re.compile("|".join(f"(?:{line.pattern.pattern})" for line in volatile))

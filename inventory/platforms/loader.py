@@ -249,6 +249,9 @@ def _check_definition(file: Path, name: str, definition: PlatformDefinition) -> 
         raise DefinitionError(file, "name", f"has to be the name of the file, {name!r}")
     if not any(command.role is Role.RUNNING for command in definition.commands):
         raise DefinitionError(file, "commands", f"none has the role '{Role.RUNNING}'")
+    for key in ("error_patterns", "never_in_config"):
+        for index, pattern in enumerate(getattr(definition, key)):
+            _check_joins(file, f"{key}.{index}", pattern)
     _check_facts(file, definition)
     _check_attribution(file, definition)
     _check_redaction(file, definition.redaction)
@@ -268,16 +271,21 @@ def _check_redaction(file: Path, rules: tuple[RedactionRule, ...]) -> None:
 
 def _check_volatile(file: Path, lines: tuple[VolatileLine, ...]) -> None:
     for index, line in enumerate(lines):
-        try:
-            re.compile(f"(?:{line.pattern.pattern})")
-        except re.error as error:
-            raise DefinitionError(
-                file, f"volatile.{index}", "flags such as (?i) may only stand inside a group"
-            ) from error
+        _check_joins(file, f"volatile.{index}", line.pattern)
         if line.treatment is Treatment.MASK and line.pattern.groups == 0:
             raise DefinitionError(
                 file, f"volatile.{index}", "to mask needs a group around what changes"
             )
+
+
+def _check_joins(file: Path, key: str, pattern: re.Pattern[str]) -> None:
+    """The engine joins such patterns into one."""
+    try:
+        re.compile(f"(?:{pattern.pattern})")
+    except re.error as error:
+        raise DefinitionError(
+            file, key, "flags such as (?i) may only stand inside a group"
+        ) from error
 
 
 def _check_facts(file: Path, definition: PlatformDefinition) -> None:

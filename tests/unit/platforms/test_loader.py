@@ -59,6 +59,13 @@ def test_a_good_file_is_loaded(tmp_path: Path) -> None:
             "volatile.0.treatment",
             "'drop'",
         ),
+        (GOOD + "error_patterns = ['(?i)no']", "error_patterns.0", "inside a group"),
+        (GOOD + "never_in_config = ['(?i)no']", "never_in_config.0", "inside a group"),
+        (
+            GOOD + "volatile = [{ pattern = '(?i)no', treatment = \"drop\" }]",
+            "volatile.0",
+            "inside a group",
+        ),
         (GOOD + '[[redaction]]\nname = "r"\nwords = []', "redaction.0 (r)", "names no words"),
         (GOOD + '[[redaction]]\nname = "r"\nwords = ["Key"]', "redaction.0.words.0", "pattern"),
         (
