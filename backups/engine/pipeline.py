@@ -51,6 +51,7 @@ class BackupOutcome:
     suspicions: tuple[str, ...]
     host_key: str | None
     phase_seconds: Mapping[str, float]
+    #: Redacted: a device may print anything in the place of a serial number.
     facts: Mapping[Fact, str] = field(default_factory=dict)
     #: Who changed the configuration last, redacted; None where the device does not say it.
     attribution: FoundAttribution | None = None
@@ -85,7 +86,10 @@ def back_up(
         host_key=collection.host_key,
         phase_seconds=collection.phase_seconds,
         jump_host_keys=collection.jump_host_keys,
-        facts=facts(platform, outputs),
+        facts={
+            fact: redactor.redact_message(value, secrets)[:VALUE_LENGTH]
+            for fact, value in facts(platform, outputs).items()
+        },
         attribution=redacted_attribution(attribution(platform, outputs), redactor, secrets),
         unsaved=None if reasons else unsaved(platform, outputs),
         notes=tuple(

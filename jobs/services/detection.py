@@ -173,8 +173,11 @@ def _limits(device: Device) -> SessionLimits:
 
 
 def _redacted(found: Detection, secrets: tuple[str, ...]) -> Detection:
-    evidence = tuple(_line(line, secrets) for line in found.evidence)
-    return dataclasses.replace(found, evidence=evidence)
+    return dataclasses.replace(
+        found,
+        evidence=tuple(_line(line, secrets) for line in found.evidence),
+        facts={fact: _line(value, secrets) for fact, value in found.facts.items()},
+    )
 
 
 def _line(text: str, secrets: tuple[str, ...]) -> str:

@@ -214,6 +214,12 @@ def test_the_name_of_a_person_holds_no_secret() -> None:
     assert found is not None and "CANARY" not in found.user
 
 
+def test_facts_hold_no_secret() -> None:
+    version = answer(f"Processor board ID {CREDENTIAL.password}\r\n".encode(), Role.VERSION)
+    serial = run(config(), version).facts[Fact.SERIAL_NUMBER]
+    assert serial.startswith("<redacted:")
+
+
 def test_optional_commands_that_failed_are_noted() -> None:
     rejected = answer(f"% Invalid input {CREDENTIAL.password}\r\n".encode(), Role.VERSION)
     outcome = run(config(), rejected, notes=("'show x': silence",))

@@ -43,7 +43,7 @@ _QUESTION_BYTES = 4096
 #: Lines of one answer that may look like the prompt while the device pauses behind them.
 _MAX_CONFIRMATIONS = 100
 _BARE_PROMPT = r"^[>#$%] *$"
-_NO_PROMPT = "the device did not show its prompt in time after the log-in"
+NO_PROMPT = "the device did not show its prompt in time after the log-in"
 _ASKS_FOR_ENABLE = (
     "the device asks for an enable secret and the credential has none; add it, or give the "
     "account privilege level 15"
@@ -247,7 +247,7 @@ class Session(BaseConnection):
             elif time.monotonic() - quiet_since > _NUDGE_SECONDS:
                 self.write_channel(self.RETURN)
                 quiet_since = time.monotonic()
-        raise DeviceError(ErrorCategory.READ_TIMEOUT, _NO_PROMPT)
+        raise DeviceError(ErrorCategory.READ_TIMEOUT, NO_PROMPT)
 
     def _may_be_prompt(self, line: bytes) -> bool:
         known = self.base_prompt.strip().encode()

@@ -22,7 +22,7 @@ from backups.engine.netmiko_collector.channel import (
     Intake,
     dropped,
 )
-from backups.engine.netmiko_collector.session import Session
+from backups.engine.netmiko_collector.session import NO_PROMPT, Session
 from backups.engine.netmiko_collector.telnet_options import Negotiation
 
 #: Silence after which the last line is taken for what the device waits at.
@@ -52,7 +52,6 @@ _HUNG_UP = (
     "the device closed the connection after the password; check the user name and password of the "
     "credential"
 )
-_NO_PROMPT = "the device did not show its prompt in time after the log-in"
 
 
 class BoundedTelnetChannel(TelnetChannel, BoundedChannel):
@@ -146,7 +145,7 @@ class TelnetSession(Session):
         asks_again = _ASKS_FOR_NAME.search(line) or _ASKS_FOR_PASSWORD.search(line)
         if asks_again or _REFUSED.search(said):
             return DeviceError(ErrorCategory.AUTHENTICATION, _REFUSED_LOG_IN)
-        return DeviceError(ErrorCategory.READ_TIMEOUT, _NO_PROMPT)
+        return DeviceError(ErrorCategory.READ_TIMEOUT, NO_PROMPT)
 
 
 class PlainTelnetSession(TelnetSession):

@@ -17,7 +17,7 @@ from backups.engine.redaction.matcher import Matcher
 from backups.engine.redaction.tokens import CONSTANT_TOKEN, REDACTED_LINE, TOKEN, TokenMaker
 from backups.engine.types import RedactedConfig
 from inventory.platforms import all_redaction_rules, redaction_vocabulary
-from inventory.platforms.definition import PlatformDefinition
+from inventory.platforms.definition import PlatformDefinition, RedactionRule
 
 #: Names under which ``RedactedConfig.replaced`` counts what no rule of a platform replaced.
 KEY_BLOCK_RULE = "private-key-block"
@@ -42,7 +42,7 @@ class Redactor:
         if not all(keyword.strip() for keyword in keywords):
             raise ValueError("A keyword of redaction is empty; name words such as 'password'.")
         self._keywords = tuple(keywords)
-        self._matchers: dict[str, tuple[PlatformDefinition | None, Matcher]] = {}
+        self._matchers: dict[str, tuple[tuple[RedactionRule, ...], Matcher]] = {}
 
     def __repr__(self) -> str:
         return f"Redactor(keywords={self._keywords!r})"
@@ -80,12 +80,13 @@ class Redactor:
 
     def _matcher(self, platform: PlatformDefinition | None) -> Matcher:
         name = platform.name if platform else ""
-        known = self._matchers.get(name)
-        if known is not None and known[0] is platform:
-            return known[1]
+        # The rules change when an operator's file does.
         rules = platform.redaction if platform else all_redaction_rules()
+        known = self._matchers.get(name)
+        if known is not None and known[0] is rules:
+            return known[1]
         matcher = Matcher(rules, redaction_vocabulary(), self._keywords)
-        self._matchers[name] = (platform, matcher)
+        self._matchers[name] = (rules, matcher)
         return matcher
 
     def _redacted(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from netmiko.ssh_dispatcher import platforms as netmiko_platforms
 
+from backups.engine.redaction import Redactor
 from inventory.platforms import (
     BrokenPlatform,
     UnknownPlatform,
@@ -72,6 +73,15 @@ def test_an_operators_file_adds_a_platform_while_running(directory: Path) -> Non
     assert get_platform("lab_os").commands[0].command == "show all"
     (directory / "lab_os.toml").write_text(LAB_OS.replace("show all", "show everything"))
     assert get_platform("lab_os").commands[0].command == "show everything"
+
+
+def test_messages_are_redacted_by_the_rules_of_a_new_file(directory: Path) -> None:
+    redactor = Redactor(b"a-key-for-the-tests-of-the-catalogue")
+    message = "the lab says: sesame plum-jam-7"
+    assert redactor.redact_message(message) == message
+    rule = '\n[[redaction]]\nname = "lab-sesame"\nwords = ["sesame"]\n'
+    (directory / "lab_os.toml").write_text(LAB_OS + rule)
+    assert "plum-jam-7" not in redactor.redact_message(message)
 
 
 def test_an_operators_file_replaces_a_platform(directory: Path) -> None:
