@@ -91,6 +91,7 @@ FORMS = [
 @pytest.mark.parametrize("platform", PLATFORMS)
 @settings(max_examples=150, deadline=None)
 @given(text=TEXTS)
+@example(text='password " -----BEGIN password "')
 def test_lines_stay_and_a_second_pass_changes_nothing(platform: str, text: str) -> None:
     definition = get_platform(platform) if platform else None
     once = REDACTOR.redact(definition, text).text
