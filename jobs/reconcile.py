@@ -15,7 +15,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
-from backups.services import devices_with_pending_snapshots, snapshots_commit
+from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
 from jobs.choices import RunStatus
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick

@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from backups.services import configs_push
+from backups.services.commits import configs_push
 from inventory.models import Device
 from jobs import leases
 from jobs.choices import LogLevel, RunStatus

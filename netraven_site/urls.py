@@ -10,7 +10,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.routers import DefaultRouter
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
-from backups.api import SuspectViewSet
+from backups.api.suspects import SuspectViewSet
 from credentials.api import TagViewSet
 from inventory.api import DeviceViewSet, JumpHostViewSet
 from jobs.api import (

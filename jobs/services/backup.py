@@ -10,14 +10,10 @@ from django.db import transaction
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
-from backups.services import (
-    RunLabel,
-    backup_collect,
-    backup_request,
-    backup_store,
-    host_key_offered,
-    snapshots_commit,
-)
+from backups.services.commits import snapshots_commit
+from backups.services.host_keys import host_key_offered
+from backups.services.sessions import backup_collect, backup_request
+from backups.services.store import RunLabel, backup_store
 from credentials.secret import DeviceCredential
 from credentials.services import CredentialError, credential_open
 from jobs.choices import LogLevel, ResultStatus

@@ -20,7 +20,7 @@ from backups.engine.detection import Certainty, Detection
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector.detection import detect
 from backups.engine.types import DeviceTarget
-from backups.services import host_key_offered
+from backups.services.host_keys import host_key_offered
 from backups.targets import device_target, session_limits
 from credentials.models import Credential
 from credentials.secret import DeviceCredential

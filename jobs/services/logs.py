@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backups.engine.errors import DeviceError
-from backups.services import installation_redactor
+from backups.services.redaction import installation_redactor
 from jobs.choices import LogLevel
 from jobs.models import ConnectionLog, DeviceResult, JobLog, JobRun
 

@@ -29,13 +29,13 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def git_directory(tmp_path: Path, configure: Callable[..., None]) -> Iterator[Path]:
     """A Git store of this test's own."""
-    from backups import selectors
+    from backups.selectors.git import git_store
 
     path = tmp_path / "configs.git"
     configure(git_path=path)
-    selectors.git_store.cache_clear()
+    git_store.cache_clear()
     yield path
-    selectors.git_store.cache_clear()
+    git_store.cache_clear()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import PeriodicTask
 
 from backups.models import Snapshot
-from backups.services import RunLabel, backup_store
+from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential, Tag
 from inventory.models import Device
 from jobs.models import Job, JobRun

@@ -16,7 +16,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from backups.services import RunLabel, backup_store, snapshots_commit
+from backups.services.commits import snapshots_commit
+from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential, Tag
 from credentials.services import credential_open
 from jobs.models import Job, JobRun

@@ -14,7 +14,8 @@ from django.urls import reverse
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector.host_keys import HostKeyRefused
-from backups.services import RunLabel, backup_store, host_key_offered
+from backups.services.host_keys import host_key_offered
+from backups.services.store import RunLabel, backup_store
 from inventory.models import Device, HostKeyChange, JumpHost
 from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget
 from tests.factories import (

@@ -13,7 +13,8 @@ from django.db.models import Model
 from django.utils import timezone
 
 from backups.models import Archive, ArchiveReading, Snapshot
-from backups.services import RunLabel, backup_store
+from backups.services.archives import archive_read
+from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential, Tag
 from inventory.models import Device, Zone
 from jobs.choices import FINAL_RESULT_STATUSES, FINAL_RUN_STATUSES, ResultStatus, RunStatus
@@ -124,7 +125,8 @@ def test_a_snapshot_is_pending_or_committed() -> None:
     refuses(snapshot, "snapshot_committed_has_commit", commit="a" * 40)
     refuses(snapshot, "snapshot_committed_has_commit", state="COMMITTED", pending_text="")
     refuses(snapshot, "snapshot_committed_has_commit", state="COMMITTED", commit="a" * 40)
-    reading = ArchiveReading.objects.create(archive=Archive.objects.get(), reader="r", reason="r")
+    archive_read(archive=Archive.objects.get(), reader="r", reason="r")
+    reading = ArchiveReading.objects.get()
     refuses(reading, "archive_reading_has_reason", reason="")
 
 

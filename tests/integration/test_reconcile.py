@@ -17,8 +17,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from backups.models import Snapshot
-from backups.selectors import snapshot_text
-from backups.services import RunLabel, backup_store
+from backups.selectors.snapshots import snapshot_text
+from backups.services.store import RunLabel, backup_store
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.models import DeviceResult, JobLog, JobRun, ReconcilerTick
 from jobs.reconcile import reconcile, reconcile_if_elected

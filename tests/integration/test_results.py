@@ -27,7 +27,8 @@ from backups.engine.errors import ErrorCategory
 from backups.engine.netmiko_collector.host_keys import HostKeyRefused
 from backups.engine.types import Collection, CommandOutput
 from backups.models import Archive, Snapshot, Suspect
-from backups.services import RunLabel, backup_store, snapshots_commit
+from backups.services.commits import snapshots_commit
+from backups.services.store import RunLabel, backup_store
 from inventory.models import Device
 from inventory.platforms.definition import Role
 from jobs.choices import FINAL_RESULT_STATUSES, LogLevel, ResultStatus, RunStatus
@@ -457,7 +458,7 @@ class Replay:
 def test_the_connection_log_tells_what_else_was_seen(
     git_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backups.services.NetmikoCollector", Replay)
+    monkeypatch.setattr("backups.services.sessions.NetmikoCollector", Replay)
     row = DeviceResultFactory.create(credential=CredentialFactory.create())
     result = result_claim(result_id=row.pk)
     assert result is not None

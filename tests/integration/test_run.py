@@ -12,8 +12,9 @@ import pytest
 from django.core.management import call_command
 
 from backups.models import Archive, Snapshot, Suspect
-from backups.selectors import archive_bytes, snapshot_get, snapshot_text
-from backups.services import suspect_accept
+from backups.selectors.archives import archive_bytes
+from backups.selectors.snapshots import snapshot_get, snapshot_text
+from backups.services.suspects import suspect_accept
 from inventory.models import Device
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import request_run

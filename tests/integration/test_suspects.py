@@ -19,20 +19,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from backups import selectors
 from backups.engine.errors import DeviceError
 from backups.engine.findings import FoundAttribution
 from backups.models import Archive, ArchiveReading, Snapshot, SnapshotState, Suspect, SuspectState
-from backups.selectors import SuspectNotFound, archive_bytes, snapshot_text, suspect_newest
-from backups.services import (
-    RunLabel,
-    SuspectNotAccepted,
-    backup_request,
-    backup_store,
-    snapshots_commit,
-    suspect_accept,
-    suspect_text,
-)
+from backups.selectors.archives import archive_bytes
+from backups.selectors.git import git_store
+from backups.selectors.snapshots import snapshot_text
+from backups.selectors.suspects import SuspectNotFound, suspect_newest
+from backups.services.commits import snapshots_commit
+from backups.services.sessions import backup_request
+from backups.services.store import RunLabel, backup_store
+from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.cipher import CipherError
 from credentials.services import credential_open
 from inventory.models import Device
@@ -213,7 +210,7 @@ def test_an_archive_that_cannot_be_opened_is_not_accepted() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_broken_git_store_leaves_the_revision_pending(git_directory: Path) -> None:
     device = DeviceFactory.create()
-    selectors.git_store()
+    git_store()
     hidden = git_directory.with_name("hidden")
     git_directory.rename(hidden)
     snapshot = suspect_accept(suspect=store_suspect(device), accepted_by="jane")

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.types import HostKeyMode, Transport
-from backups.services import backup_request
+from backups.services.sessions import backup_request
 from credentials.models import Credential
 from credentials.secret import DeviceCredential
 from credentials.services import credential_create, tags_ensure

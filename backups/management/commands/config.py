@@ -10,19 +10,19 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from backups.diffs import unified_diff
 from backups.engine.errors import DeviceError
 from backups.models import Snapshot
-from backups.selectors import (
+from backups.selectors.archives import archive_newest
+from backups.selectors.diffs import unified_diff
+from backups.selectors.snapshots import (
     SnapshotNotFound,
-    archive_newest,
     newest_texts,
     snapshot_before,
     snapshot_get,
     snapshot_text,
     snapshots_of,
 )
-from backups.services import archive_read
+from backups.services.archives import archive_read
 from credentials.cipher import CipherError
 from credentials.management.base import StackCommand, command_line_user
 from inventory.models import Device

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from backups.engine.errors import DeviceError
-from backups.services import installation_redactor
+from backups.services.redaction import installation_redactor
 from inventory.platforms import PlatformDefinition, UnknownPlatform, get_platform
 
 

@@ -9,8 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from backups.engine.errors import DeviceError
 from backups.models import Snapshot, Suspect
-from backups.selectors import SuspectNotFound, suspect_newest, suspects_open
-from backups.services import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.selectors.suspects import SuspectNotFound, suspect_newest, suspects_open
+from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.cipher import CipherError
 from credentials.management.base import StackCommand, command_line_user
 from inventory.selectors import DeviceNotFound, device_get

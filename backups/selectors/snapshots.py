@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from backups.engine.git_store import GitStore
-from backups.models import Archive, Snapshot, SnapshotState, Suspect, SuspectState
-from credentials.services import installation_cipher
+from backups.models import Snapshot, SnapshotState
+from backups.selectors.git import git_store
 from inventory.models import Device
 
 
@@ -20,19 +16,9 @@ class SnapshotNotFound(Exception):
     """There is no such stored revision; the message says what there is."""
 
 
-class SuspectNotFound(Exception):
-    """There is no such suspect output; the message says what there is."""
-
-
-@functools.cache
-def git_store() -> GitStore:
-    """The repository of this installation, made when it is not there yet. Raises DeviceError."""
-    return GitStore.open_or_create(settings.NETRAVEN.git_directory)
-
-
 def snapshots_of(*, device: Device) -> QuerySet[Snapshot]:
     """The revisions of ``device``, newest first."""
-    return Snapshot.objects.filter(device=device).order_by("-id")
+    return Snapshot.objects.filter(device=device).order_by("-collected_at", "-id")
 
 
 def snapshot_newest(*, device: Device) -> Snapshot | None:
@@ -73,46 +59,9 @@ def snapshot_text(*, snapshot: Snapshot) -> str:
 
 def snapshot_before(*, snapshot: Snapshot) -> Snapshot | None:
     """The revision before ``snapshot``, or None for the first."""
-    return (
-        Snapshot.objects.filter(device_id=snapshot.device_id, id__lt=snapshot.pk)
-        .order_by("-id")
-        .first()
-    )
-
-
-def suspects_open() -> QuerySet[Suspect]:
-    """Outputs that wait for a decision, newest first."""
-    return Suspect.objects.filter(state=SuspectState.OPEN).select_related("device").order_by("-id")
-
-
-def suspect_newest(*, device: Device) -> Suspect:
-    """The newest output of ``device`` that waits for a decision. Raises SuspectNotFound."""
-    suspect = suspects_open().filter(device=device).first()
-    if suspect is None:
-        raise SuspectNotFound(
-            f"{device.hostname} has no suspect output that waits for a decision; "
-            "'suspects' lists those that do"
-        )
-    return suspect
-
-
-def archive_newest(*, snapshot: Snapshot) -> Archive | None:
-    """The raw copy of ``snapshot`` that was read last, or None when it was pruned."""
-    return snapshot.archives.order_by("-id").first()
-
-
-def archive_bytes(*, archive: Archive) -> bytes:
-    """The raw bytes in ``archive``. Callers check the permission and record the reading first.
-
-    Raises CipherError when the key is missing or the value is damaged.
-    """
-    sealed = installation_cipher().open(bytes(archive.sealed), context=archive_context(archive))
-    return zlib.decompress(sealed)
-
-
-def archive_context(archive: Archive) -> str:
-    """What the sealed bytes of ``archive`` are bound to."""
-    return f"archive:{archive.seal_id}"
+    earlier = Q(collected_at__lt=snapshot.collected_at)
+    earlier |= Q(collected_at=snapshot.collected_at, id__lt=snapshot.pk)
+    return snapshots_of(device=snapshot.device).filter(earlier).first()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +77,7 @@ def newest_texts(*, tag: str | None = None) -> Iterator[NewestText]:
     """The newest redacted text of every device (of those with ``tag``), by hostname."""
     snapshots = (
         Snapshot.objects.filter(device__is_active=True)
-        .order_by("device_id", "-id")
+        .order_by("device_id", "-collected_at", "-id")
         .distinct("device_id")
         .select_related("device")
     )

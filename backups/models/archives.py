@@ -1,4 +1,4 @@
-"""Stored revisions and their encrypted raw copies."""
+"""Encrypted raw copies, who read them, and outputs that were not trusted."""
 
 from __future__ import annotations
 
@@ -6,75 +6,15 @@ import uuid
 
 from django.db import models
 
+from backups.models.snapshots import Snapshot
 from inventory.models import Device
-
-
-class SnapshotState(models.TextChoices):
-    """Where a snapshot stands. Git is a projection: PENDING becomes COMMITTED, nothing else."""
-
-    PENDING = "PENDING", "Not yet in Git"
-    COMMITTED = "COMMITTED", "In Git"
-
-
-class Snapshot(models.Model):
-    """One stored revision of one device's configuration, redacted.
-
-    The text itself is in Git; the row is the index that pages and the API read, so that nothing
-    walks Git history.
-    """
-
-    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="snapshots")
-    state = models.CharField(
-        max_length=10, choices=SnapshotState.choices, default=SnapshotState.PENDING
-    )
-    #: SHA-256 of the redacted text in hex: equal content makes no new snapshot.
-    content_sha256 = models.CharField(max_length=64)
-    #: The redacted text until it is in Git, so that a full disk loses nothing; then empty.
-    pending_text = models.TextField(blank=True)
-    path = models.CharField(max_length=200)
-    commit = models.CharField(max_length=64, blank=True)
-    blob = models.CharField(max_length=64, blank=True)
-    size_bytes = models.PositiveIntegerField()
-    line_count = models.PositiveIntegerField()
-    lines_added = models.PositiveIntegerField(default=0)
-    lines_removed = models.PositiveIntegerField(default=0)
-    #: The run and job that brought it, as plain values: runs are pruned, revisions stay.
-    run_id = models.PositiveBigIntegerField(null=True, blank=True)
-    job_name = models.CharField(max_length=100, blank=True)
-    collected_at = models.DateTimeField()
-    #: Who changed the configuration last and when, as the device itself says; empty if it does not.
-    changed_by = models.CharField(max_length=100, blank=True)
-    changed_at_text = models.CharField(max_length=100, blank=True)
-
-    class Meta:
-        ordering = ["-collected_at", "-id"]
-        indexes = [
-            models.Index(fields=["device", "-id"], name="snapshot_device_newest"),
-            models.Index(
-                fields=["id"], name="snapshot_pending", condition=models.Q(state="PENDING")
-            ),
-            models.Index(fields=["commit"], name="snapshot_commit"),
-        ]
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(state__in=SnapshotState.values), name="snapshot_state_known"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(state="PENDING", commit="")
-                | (models.Q(state="COMMITTED", pending_text="") & ~models.Q(commit="")),
-                name="snapshot_committed_has_commit",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.device.hostname} at {self.commit[:10] or 'pending'}"
 
 
 class Archive(models.Model):
     """The byte-exact raw output of one collection, compressed and encrypted.
 
-    Belongs to the snapshot that it was redacted into; without one it is the output of a suspect
-    collection, kept for a look and never committed.
+    Belongs to the snapshot that it was redacted into. Without one it is the output of a suspect
+    collection, kept for a look and never committed, or, with a name, a binary artefact.
     """
 
     device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="archives")
@@ -92,6 +32,8 @@ class Archive(models.Model):
     #: anything that redaction hides.
     raw_digest = models.CharField(max_length=64)
     media_type = models.CharField(max_length=100, default="text/plain")
+    #: File name of a binary artefact; empty for the running-config.
+    name = models.CharField(max_length=100, blank=True)
     run_id = models.PositiveBigIntegerField(null=True, blank=True)
     collected_at = models.DateTimeField()
 
@@ -99,7 +41,10 @@ class Archive(models.Model):
         ordering = ["-collected_at", "-id"]
         default_permissions = ("view",)
         permissions = [("read_raw_archive", "Can read raw configurations")]
-        indexes = [models.Index(fields=["device", "-id"], name="archive_device_newest")]
+        indexes = [
+            models.Index(fields=["device", "-id"], name="archive_device_newest"),
+            models.Index(fields=["key_id", "id"], name="archive_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.device.hostname} of {self.collected_at:%Y-%m-%d %H:%M}"
@@ -156,7 +101,12 @@ class Suspect(models.Model):
 class ArchiveReading(models.Model):
     """Who read a raw configuration, when and why. Written before the bytes are handed out."""
 
-    archive = models.ForeignKey(Archive, on_delete=models.PROTECT, related_name="readings")
+    #: None once the archive was pruned; what it was stays in the two columns below.
+    archive = models.ForeignKey(
+        Archive, on_delete=models.SET_NULL, null=True, related_name="readings"
+    )
+    hostname = models.CharField(max_length=255)
+    collected_at = models.DateTimeField()
     #: Name of the user, or ``command line (NAME)`` with the system user's name.
     reader = models.CharField(max_length=200)
     reason = models.CharField(max_length=500)

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from backups.engine.errors import DeviceError
 from backups.models import Suspect
-from backups.services import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.cipher import CipherError
 
 

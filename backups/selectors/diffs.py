@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from backups.models import Snapshot
-from backups.selectors import SnapshotNotFound, git_store
+from backups.selectors.git import git_store
+from backups.selectors.snapshots import SnapshotNotFound
 
 
 def unified_diff(*, old: Snapshot, new: Snapshot) -> str:

@@ -1,0 +1,7 @@
+"""Stored configurations in the admin, a module per subject."""
+
+from __future__ import annotations
+
+from backups.admin import archives, remotes, retention, secrets, snapshots, suspects
+
+__all__ = ["archives", "remotes", "retention", "secrets", "snapshots", "suspects"]

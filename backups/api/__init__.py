@@ -1,0 +1,1 @@
+"""Stored configurations in the API."""

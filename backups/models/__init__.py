@@ -1,0 +1,23 @@
+"""Stored revisions, their encrypted raw copies, and what is derived from them."""
+
+from __future__ import annotations
+
+from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectState
+from backups.models.projections import CurrentText, SecretUse
+from backups.models.remotes import GitRemote, RemoteState
+from backups.models.retention import RetentionPolicy
+from backups.models.snapshots import Snapshot, SnapshotState
+
+__all__ = [
+    "Archive",
+    "ArchiveReading",
+    "CurrentText",
+    "GitRemote",
+    "RemoteState",
+    "RetentionPolicy",
+    "SecretUse",
+    "Snapshot",
+    "SnapshotState",
+    "Suspect",
+    "SuspectState",
+]

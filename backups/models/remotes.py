@@ -1,0 +1,70 @@
+"""Git remotes that the history is pushed to."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from credentials.models import Credential, validate_name
+from inventory.models import Zone
+
+
+class RemoteState(models.TextChoices):
+    """How the last push to a remote went."""
+
+    NEVER = "NEVER", "Not pushed to yet"
+    OK = "OK", "Up to date at the last push"
+    FAILED = "FAILED", "The last push failed and is tried again"
+    #: Somebody else pushed there; NetRaven never forces.
+    DIVERGED = "DIVERGED", "The remote has commits that are not ours"
+
+
+class GitRemote(models.Model):
+    """A Git repository elsewhere that gets the redacted history, of all devices or of a zone."""
+
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    #: ``https://`` or ``ssh://`` or ``user@host:path``; never with a password in it.
+    url = models.CharField("URL", max_length=500)
+    zone = models.ForeignKey(
+        Zone,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="git_remotes",
+        help_text="Only the devices of this zone; empty for all devices.",
+    )
+    credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="git_remotes",
+        help_text="User name with password or token (HTTPS) or with an SSH key.",
+    )
+    #: SSH host key that is accepted, ``"ssh-ed25519 AAAA..."``; kept at the first push.
+    host_key = models.TextField(blank=True)
+    is_enabled = models.BooleanField(default=True)
+    state = models.CharField(
+        max_length=8, choices=RemoteState.choices, default=RemoteState.NEVER, editable=False
+    )
+    #: What git said, in one line; empty after a success.
+    error = models.CharField(max_length=500, blank=True, editable=False)
+    #: Commit of the pushed branch at the last success.
+    pushed_commit = models.CharField(max_length=64, blank=True, editable=False)
+    #: Newest snapshot that the last successful push contained; 0 before the first.
+    pushed_snapshot_id = models.PositiveBigIntegerField(default=0, editable=False)
+    pushed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    attempted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: Failed attempts in a row, and when the next one is due; None when none is.
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=RemoteState.values), name="git_remote_state_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

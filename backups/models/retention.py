@@ -1,0 +1,39 @@
+"""How long raw copies and logs are kept."""
+
+from __future__ import annotations
+
+from django.core.validators import MinValueValidator
+from django.db import models
+
+from credentials.models import Tag, validate_name
+
+
+class RetentionPolicy(models.Model):
+    """How long archives and logs of the devices with certain tags are kept.
+
+    The redacted history in Git stays in any case. Of several policies that fit a device the one
+    that keeps more counts, each figure by itself; devices that none fits have those of the
+    configuration.
+    """
+
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    tags = models.ManyToManyField(Tag, related_name="retention_policies")
+    #: Empty keeps archives however old they are.
+    archive_days = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    #: The newest so many archives are kept however old they are.
+    archive_count = models.PositiveIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="So many of the newest archives are kept whatever their age.",
+    )
+    #: Empty keeps logs however old they are.
+    log_days = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "retention policies"
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,48 @@
+"""A session with one device: what it needs to know, and what it brings."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.netmiko_collector import NetmikoCollector
+from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
+from backups.selectors.snapshots import snapshot_newest
+from backups.services.redaction import installation_redactor, redaction_key
+from backups.targets import device_target, session_limits
+from credentials.secret import DeviceCredential
+from inventory.models import Device
+from inventory.platforms import PlatformDefinition, UnknownPlatform, get_platform
+
+
+def backup_request(*, device: Device, credential: DeviceCredential) -> BackupRequest:
+    """Everything that the session with ``device`` needs to know. Raises DeviceError."""
+    platform = device_platform(device)
+    newest = snapshot_newest(device=device)
+    config = settings.NETRAVEN
+    return BackupRequest(
+        target=device_target(device=device),
+        platform=platform,
+        credential=credential,
+        limits=session_limits(device=device),
+        previous_size=newest.size_bytes if newest else None,
+        minimum_share=config.minimum_size_share,
+        previous_sha256=newest.content_sha256 if newest else None,
+    )
+
+
+def device_platform(device: Device) -> PlatformDefinition:
+    try:
+        return get_platform(device.platform)
+    except UnknownPlatform as error:
+        raise DeviceError(ErrorCategory.UNKNOWN_PLATFORM, str(error)) from error
+
+
+def backup_collect(*, request: BackupRequest) -> BackupOutcome:
+    """Talk to the device. Touches no database. Raises DeviceError."""
+    return back_up(
+        request,
+        collector=NetmikoCollector(),
+        redactor=installation_redactor(),
+        digest_key=redaction_key(),
+    )

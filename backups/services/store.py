@@ -1,0 +1,155 @@
+"""From a collected configuration to an archive row and a snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from backups.engine.config_path import config_path
+from backups.engine.findings import FoundAttribution
+from backups.engine.pipeline import BackupOutcome
+from backups.engine.types import RedactedConfig
+from backups.models import Archive, Snapshot, Suspect, SuspectState
+from backups.selectors.snapshots import snapshot_newest
+from backups.services.archives import archive_write
+from backups.services.host_keys import remember_host_keys
+from inventory.models import Device
+
+#: How long facts that did not change are left alone.
+FACTS_REFRESH = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLabel:
+    """The run that a backup belongs to, as it stands in commits and rows."""
+
+    #: None where the content belongs to no run.
+    run_id: int | None
+    job_name: str
+
+
+@transaction.atomic(savepoint=False)
+def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> Snapshot | None:
+    """Write the encrypted raw copy and, for a trusted outcome, the snapshot that goes to Git.
+
+    Gives the snapshot in which the content stands, None for a suspect outcome, which makes a row
+    of its own. Equal content makes no snapshot; it makes an archive row only when something that
+    redaction hides has changed. The row of the device is locked, so that two runs cannot both
+    store a first revision.
+    """
+    device = locked_device(device.pk)
+    remember_host_keys(device, outcome)
+    newest = snapshot_newest(device=device)
+    # Clocks of workers differ; the order of what one device printed must not.
+    now = max(timezone.now(), newest.collected_at) if newest else timezone.now()
+    if outcome.config is None:
+        _suspect(_archive(device, outcome, label, now, snapshot=None), outcome.suspicions)
+        return None
+    _remember_findings(device, outcome, now)
+    suspects_overtake(Suspect.objects.filter(device=device))
+    snapshot, is_new = snapshot_write(
+        device,
+        outcome.config,
+        label,
+        collected_at=now,
+        found=outcome.attribution,
+    )
+    if is_new or not snapshot.archives.filter(raw_digest=outcome.raw_digest).exists():
+        _archive(device, outcome, label, now, snapshot=snapshot)
+    if not is_new:
+        Snapshot.objects.filter(pk=snapshot.pk).update(
+            read_count=F("read_count") + 1, last_read_at=now
+        )
+    return snapshot
+
+
+def snapshot_write(
+    device: Device,
+    config: RedactedConfig,
+    label: RunLabel,
+    *,
+    collected_at: datetime,
+    found: FoundAttribution | None,
+) -> tuple[Snapshot, bool]:
+    """The snapshot in which the content of ``config`` stands, and whether it is a new one."""
+    text = config.text
+    content_sha256 = hashlib.sha256(text.encode()).hexdigest()
+    newest = snapshot_newest(device=device)
+    if newest is not None and newest.content_sha256 == content_sha256:
+        return newest, False
+    snapshot = Snapshot.objects.create(
+        device=device,
+        content_sha256=content_sha256,
+        pending_text=text,
+        path=newest.path if newest else config_path(device.hostname, device.pk),
+        size_bytes=len(text.encode()),
+        line_count=text.count("\n"),
+        run_id=label.run_id,
+        job_name=label.job_name,
+        collected_at=collected_at,
+        last_read_at=collected_at,
+        changed_by=found.user if found else "",
+        changed_at_text=found.time if found else "",
+    )
+    return snapshot, True
+
+
+def locked_device(device_id: int) -> Device:
+    return Device.objects.select_for_update(of=("self",), no_key=True).get(pk=device_id)
+
+
+def suspects_overtake(suspects: QuerySet[Suspect]) -> None:
+    """Close those of ``suspects`` that are open: something that came later is trusted."""
+    suspects.filter(state=SuspectState.OPEN).update(
+        state=SuspectState.OVERTAKEN, decided_at=timezone.now()
+    )
+
+
+def _remember_findings(device: Device, outcome: BackupOutcome, now: datetime) -> None:
+    """Write down what the session found out about the device, if that is anything new.
+
+    Facts that were not found stay as they were. Without a change ``facts_at`` moves once a day,
+    so that a backup of an unchanged device writes nothing here.
+    """
+    found: dict[str, object] = {fact.value: value for fact, value in outcome.facts.items()}
+    found["has_unsaved_config"] = outcome.unsaved
+    changed = {name: value for name, value in found.items() if getattr(device, name) != value}
+    is_old = device.facts_at is None or now - device.facts_at > FACTS_REFRESH
+    if outcome.facts and (is_old or changed.keys() - {"has_unsaved_config"}):
+        changed["facts_at"] = now
+    if changed:
+        Device.objects.filter(pk=device.pk).update(**changed)
+
+
+def _archive(
+    device: Device,
+    outcome: BackupOutcome,
+    label: RunLabel,
+    collected_at: datetime,
+    *,
+    snapshot: Snapshot | None,
+) -> Archive:
+    return archive_write(
+        device=device,
+        raw=outcome.raw,
+        raw_digest=outcome.raw_digest,
+        run_id=label.run_id,
+        collected_at=collected_at,
+        snapshot=snapshot,
+    )
+
+
+def _suspect(archive: Archive, reasons: Sequence[str]) -> None:
+    Suspect.objects.create(
+        device=archive.device,
+        archive=archive,
+        reasons=list(reasons),
+        run_id=archive.run_id,
+        collected_at=archive.collected_at,
+    )
