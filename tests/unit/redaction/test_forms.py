@@ -8,9 +8,12 @@ import pytest
 
 from backups.engine.redaction import REDACTED_LINE, TOKEN, Redactor
 
-FILE = Path(__file__).with_name("forms.txt")
+FILES = sorted(Path(__file__).with_name("forms").glob("*.txt"))
 FORMS = [
-    line for line in FILE.read_text(encoding="utf-8").splitlines() if not line.startswith("# ")
+    line
+    for file in FILES
+    for line in file.read_text(encoding="utf-8").splitlines()
+    if not line.startswith("# ")
 ]
 MARK = "S3c"
 REDACTOR = Redactor(b"a-key-for-the-tests-of-redaction")
