@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -31,6 +31,8 @@ DEFINITIONS = _HERE / "definitions"
 RULES = _HERE / "rules"
 #: The family whose rules look for keywords anywhere; it comes last, so that others are asked first.
 GENERIC_FAMILY = "generic"
+#: The platform of devices that no other one fits; nobody knows whose forms their texts hold.
+UNKNOWN_DEVICE = "generic"
 
 #: Names, times of change (ns) and sizes of the files of a directory.
 _Signature = tuple[tuple[str, int, int], ...]
@@ -156,17 +158,21 @@ def _read_catalogue(directory: Path | None, _signature: _Signature) -> _Catalogu
     for problem in problems.values():
         logger.error("a platform definition cannot be used: %s", problem)
     usable = {name: one for name, one in definitions.items() if name not in problems}
+    redaction = _all_rules(usable)
+    if UNKNOWN_DEVICE in usable:
+        usable[UNKNOWN_DEVICE] = replace(usable[UNKNOWN_DEVICE], redaction=redaction)
     aliases = {alias: name for name, one in definitions.items() for alias in one.aliases}
     return _Catalogue(
         definitions=usable,
         aliases={alias: name for alias, name in aliases.items() if alias not in definitions},
         problems=problems,
-        redaction=_all_rules(usable),
+        redaction=redaction,
     )
 
 
 def _all_rules(definitions: Mapping[str, PlatformDefinition]) -> tuple[RedactionRule, ...]:
     families = sorted(rule_families().values(), key=lambda f: (f.name == GENERIC_FAMILY, f.name))
-    shared = [rule for family in families for rule in family.redaction]
+    # A dict, because a list would be searched for each rule of each platform.
+    shared = dict.fromkeys(rule for family in families for rule in family.redaction)
     own = [rule for one in definitions.values() for rule in one.redaction if rule not in shared]
     return tuple(dict.fromkeys([*own, *shared]))

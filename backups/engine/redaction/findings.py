@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 #: A value that short stands in too many other words to be looked for elsewhere.
 SHORTEST_ECHO = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(NamedTuple):
     """A piece of a line that is replaced."""
 
     start: int
@@ -34,8 +34,14 @@ class LineFindings:
     mentions: list[tuple[int, int]] = field(default_factory=list)
     #: Pieces of free text in the line, as (start, end); None as long as nobody asked.
     prose: list[tuple[int, int]] | None = None
-    #: More words than a configuration has in one line; nobody looked at all of them.
+    #: More words than a configuration has in one line, or a value that no rule knows.
     overfull: bool = False
+    #: Whether these are the findings of several lines; nothing may be added then.
+    shared: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.secrets or self.mentions or self.overfull)
 
     def in_secret(self, position: int) -> bool:
         if not self.secrets or position >= self.secrets[-1].end:
@@ -53,6 +59,56 @@ class LineFindings:
         after_free = index == len(self.secrets) or secret.end <= self.secrets[index].start
         if before_free and after_free:
             self.secrets.insert(index, secret)
+
+    def merge(self, secret: Secret) -> None:
+        """Keeps ``secret``, as one with those that it overlaps with."""
+        first = bisect_right(self.secrets, secret.start, key=_start)
+        if first and self.secrets[first - 1].end > secret.start:
+            first -= 1
+        last = first
+        while last < len(self.secrets) and self.secrets[last].start < secret.end:
+            last += 1
+        same = self.secrets[first:last]
+        if same:
+            start = min(secret.start, same[0].start)
+            secret = same[0]._replace(start=start, end=max(secret.end, same[-1].end))
+        self.secrets[first:last] = [secret]
+
+
+class Findings:
+    """The findings of a text, by line number; lines without any are left out."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, LineFindings] = {}
+
+    def keep(self, number: int, found: LineFindings) -> None:
+        """Takes ``found`` as the findings of line ``number``."""
+        if not found.is_empty:
+            self.lines[number] = found
+
+    def share(self, number: int, found: LineFindings) -> None:
+        """Takes the findings of another line, which has the same letters."""
+        found.shared = True
+        self.keep(number, found)
+
+    def add(self, number: int, secret: Secret) -> None:
+        """Adds a secret that was found from another line, unless it overlaps with a known one."""
+        self._own(number).add(secret)
+
+    def merge(self, number: int, secret: Secret) -> None:
+        """Adds a secret that was found by reading the line otherwise."""
+        self._own(number).merge(secret)
+
+    def take_out(self, number: int) -> None:
+        """Notes that line ``number`` holds what nobody has judged."""
+        self.lines[number] = LineFindings(overfull=True)
+
+    def _own(self, number: int) -> LineFindings:
+        """The findings of line ``number``, of that line alone."""
+        found = self.lines.setdefault(number, LineFindings())
+        if found.shared:
+            found = self.lines[number] = replace(found, secrets=[*found.secrets], shared=False)
+        return found
 
 
 def covers(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:

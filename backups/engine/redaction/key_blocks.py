@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from backups.engine.redaction.tokens import TOKEN
 
 #: A block ends within this many lines (a 16384-bit RSA key has about 210).
 MOST_LINES = 500
+#: Its END mark begins within this many characters of its line.
+_END_COLUMN = 2000
 
 _BEGIN = re.compile(
     r"-{4,5} ?BEGIN (?P<kind>[^\n-]{0,60}(?:PRIVATE KEY|Static key)[^\n-]{0,20}?) ?-{4,5}"
@@ -22,6 +25,7 @@ _KEY_MATERIAL = re.compile(r"""[\s"']*[A-Za-z0-9+/=:]{8,}[\s"';]*""")
 _OPEN_ELEMENT = re.compile(
     r"<(?P<name>(?:[\w.-]*-)?(?:private-?_?key|prv|tls-auth|static_key|secret-key))>[ \t\r]*$", re.M
 )
+_CLOSING = re.compile(r"</([\w.-]+)>")
 # Strings of JSON hold the line ends as escapes.
 _PIECE = re.compile(rf"{TOKEN.pattern}|\\[nrt]|([^\s\"'<>\\]+)")
 
@@ -48,6 +52,7 @@ def key_blocks(lines: Sequence[str], text: str) -> list[KeyBlock]:
 
 def _pem_blocks(lines: Sequence[str]) -> list[KeyBlock]:
     blocks = []
+    ends = _ends(lines)
     done = (-1, 0)
     for number, line in enumerate(lines):
         if "BEGIN" not in line or number < done[0]:
@@ -55,7 +60,7 @@ def _pem_blocks(lines: Sequence[str]) -> list[KeyBlock]:
         for begin in _BEGIN.finditer(line):
             if (number, begin.start()) < done:
                 continue
-            pieces, done = _pem_pieces(lines, number, begin.end())
+            pieces, done = _pem_pieces(lines, ends, number, begin.end())
             encrypted = "ENCRYPTED" in begin.group("kind") or _says_encrypted(lines, number)
             blocks.append(KeyBlock(tuple(pieces), encrypted))
     return blocks
@@ -67,14 +72,24 @@ def _says_encrypted(lines: Sequence[str], number: int) -> bool:
     )
 
 
+def _ends(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """Line and column of the first END mark of each line that has one."""
+    found = [
+        (number, _END.search(line, 0, _END_COLUMN))
+        for number, line in enumerate(lines)
+        if "END " in line
+    ]
+    return [(number, end.start()) for number, end in found if end is not None]
+
+
 def _pem_pieces(
-    lines: Sequence[str], number: int, start: int
+    lines: Sequence[str], ends: Sequence[tuple[int, int]], number: int, start: int
 ) -> tuple[list[tuple[int, int, int]], tuple[int, int]]:
     """Pieces from behind a BEGIN mark to its END, and where that is."""
     end = _END.search(lines[number], start)
     if end is not None:
         return _line_pieces(lines, number, start, end.start()), (number, end.end())
-    last = _end_line(lines, number)
+    last = _end_line(lines, ends, number)
     pieces = _line_pieces(lines, number, start, len(lines[number]))
     for inner in range(number + 1, last[0]):
         if not _HEADER.match(lines[inner]):
@@ -84,12 +99,13 @@ def _pem_pieces(
     return pieces, last
 
 
-def _end_line(lines: Sequence[str], number: int) -> tuple[int, int]:
+def _end_line(
+    lines: Sequence[str], ends: Sequence[tuple[int, int]], number: int
+) -> tuple[int, int]:
     """Line and column of the END mark; without one, the first line that is no key material."""
-    for inner in range(number + 1, min(number + MOST_LINES, len(lines))):
-        end = _END.search(lines[inner][:2000])
-        if end is not None:
-            return inner, end.start()
+    index = bisect_left(ends, (number + 1, 0))
+    if index < len(ends) and ends[index][0] < number + MOST_LINES:
+        return ends[index]
     for inner in range(number + 1, len(lines)):
         if not _HEADER.match(lines[inner]) and not _KEY_MATERIAL.fullmatch(lines[inner]):
             return inner, 0
@@ -105,20 +121,34 @@ def _line_pieces(
 
 def _element_blocks(lines: Sequence[str]) -> list[KeyBlock]:
     blocks = []
+    closings = _closings(lines)
+    done = -1
     for number, line in enumerate(lines):
-        opened = _OPEN_ELEMENT.search(line)
+        opened = _OPEN_ELEMENT.search(line) if number >= done and ">" in line else None
         if opened is None:
             continue
-        closing = f"</{opened.group('name')}>"
-        for last in range(number + 1, min(number + MOST_LINES, len(lines))):
-            if closing in lines[last]:
-                pieces = [
-                    piece
-                    for inner in range(number + 1, last)
-                    if "-----" not in lines[inner]
-                    for piece in _line_pieces(lines, inner, 0, len(lines[inner]))
-                ]
-                pieces += _line_pieces(lines, last, 0, lines[last].index(closing))
-                blocks.append(KeyBlock(tuple(pieces), encrypted=False))
-                break
+        numbers = closings.get(opened.group("name"), [])
+        index = bisect_right(numbers, number)
+        if index == len(numbers) or numbers[index] >= number + MOST_LINES:
+            continue
+        last = done = numbers[index]
+        pieces = [
+            piece
+            for inner in range(number + 1, last)
+            if "-----" not in lines[inner]
+            for piece in _line_pieces(lines, inner, 0, len(lines[inner]))
+        ]
+        end = lines[last].index(f"</{opened.group('name')}>")
+        pieces += _line_pieces(lines, last, 0, end)
+        blocks.append(KeyBlock(tuple(pieces), encrypted=False))
     return blocks
+
+
+def _closings(lines: Sequence[str]) -> dict[str, list[int]]:
+    """Numbers of the lines with the end of an element, by its name."""
+    found: dict[str, list[int]] = {}
+    for number, line in enumerate(lines):
+        if "</" in line:
+            for name in _CLOSING.findall(line):
+                found.setdefault(name, []).append(number)
+    return found

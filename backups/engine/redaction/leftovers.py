@@ -9,6 +9,7 @@ from backups.engine.redaction.tokens import TOKEN
 from backups.engine.redaction.values import ValueReader
 
 _SEPARATOR = re.compile(r"""["']?[ \t]*[=:]+[ \t]*|[ \t]+""")
+_STRAY_QUOTES = re.compile(r"""(?:["']{1,2}[ \t]+){1,4}""")
 _NAME_REST = re.compile(r"[\w.-]{0,64}")
 _NAME_CHARACTER = re.compile(r"[\w.-]")
 # Addresses, dates, times, versions, paths and sizes are no secrets, though they mix signs.
@@ -36,7 +37,7 @@ def _is_unknown(
     if separator is None:
         return False
     position, _ = reader.skip_encodings(line, separator.end())
-    value = reader.word(line, position)
+    value = reader.word(line, _behind_stray_quotes(line, position, reader))
     if value is None or findings.in_secret(value.start):
         return False
     text = line[value.start : value.end]
@@ -48,6 +49,16 @@ def _is_unknown(
     if alone and line[start:end].islower():
         return any(character.isalnum() for character in text)
     return _looks_secret(text)
+
+
+def _behind_stray_quotes(line: str, position: int, reader: ValueReader) -> int:
+    """``position``, or where the next word begins if nothing but quotes stands there."""
+    stray = _STRAY_QUOTES.match(line, position)
+    if stray is None or line[position - 1] not in " \t":
+        return position
+    value = reader.word(line, position)
+    is_quote = value is None or not line[value.start : value.end].strip("\"'")
+    return stray.end() if is_quote else position
 
 
 def _name_end(line: str, end: int) -> int:

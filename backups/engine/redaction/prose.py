@@ -28,26 +28,14 @@ _QUOTES = "\"'"
 _NO_MARK = re.compile(r"[A-Za-z0-9$<>:/+=.\-\[]")
 
 
-def banner_lines(lines: Sequence[str], candidates: Sequence[int]) -> frozenset[int]:
-    """Numbers of the lines inside banners; ``candidates`` are the lines that may open one."""
-    inside: set[int] = set()
-    for number in candidates:
-        if number in inside:
-            continue
-        last = _banner_end(lines, number)
-        if last is not None:
-            inside.update(range(number, last + 1))
-    return frozenset(inside)
-
-
-def _banner_end(lines: Sequence[str], number: int) -> int | None:
-    """Number of the last line of the banner that begins at ``number``, or None for no banner."""
+def banner_end(lines: Sequence[str], number: int) -> int:
+    """Number of the last line of the banner that line ``number`` opens, or -1 if it opens none."""
     match = _BANNER.match(lines[number][:500])
     if match is None:
-        return None
+        return -1
     text = match.group(1) or ""
     if _NO_MARK.match(text):
-        return None
+        return -1
     mark = _mark(text)
     if mark and mark in text[len(mark) :]:
         return number
@@ -55,7 +43,7 @@ def _banner_end(lines: Sequence[str], number: int) -> int | None:
         line = lines[last]
         if mark in line if mark else line.strip() == _NAMED_END:
             return last
-    return None
+    return -1
 
 
 def _mark(text: str) -> str:

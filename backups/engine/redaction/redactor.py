@@ -10,7 +10,8 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.redaction.findings import LineFindings
+from backups.engine.redaction.disguises import readings, without_bad_heads
+from backups.engine.redaction.findings import Findings, LineFindings
 from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
 from backups.engine.redaction.leftovers import holds_unknown_value
 from backups.engine.redaction.matcher import Matcher
@@ -23,9 +24,6 @@ from inventory.platforms.definition import PlatformDefinition, RedactionRule
 KEY_BLOCK_RULE = "private-key-block"
 SECOND_PASS_RULE = "unrecognised-line"  # noqa: S105 - the name of a rule
 DEFAULT_KEYWORDS = ("password", "secret")
-
-#: What ``clean_text`` shows of bytes and characters that are no text, at the head of a line.
-_BAD_HEAD = re.compile(r"^(?:[ \t]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})++", re.MULTILINE)
 
 _T = TypeVar("_T")
 
@@ -73,9 +71,8 @@ class Redactor:
             self._replace_blocks(lines, blocks, replaced)
             text = "\n".join(lines)
         matcher = self._matcher(platform)
-        for number, findings in matcher.findings(*_without_bad_heads(lines, text)).items():
-            if findings.secrets or findings.mentions or findings.overfull:
-                lines[number] = self._redacted(lines[number], findings, matcher, replaced)
+        for number, findings in _findings(matcher, lines, text).lines.items():
+            lines[number] = self._redacted(lines[number], findings, matcher, replaced)
         return RedactedConfig(text="\n".join(lines), replaced=dict(sorted(replaced.items())))
 
     def _matcher(self, platform: PlatformDefinition | None) -> Matcher:
@@ -143,12 +140,19 @@ def _standing(form: str) -> str:
     return pattern if len(form) >= 4 else rf"(?<!\w){pattern}(?!\w)"
 
 
-def _without_bad_heads(lines: list[str], text: str) -> tuple[list[str], str]:
-    """``lines`` and ``text`` with blanks in place of what would hide the first word of a line."""
-    if "\\x" not in text and "\\u" not in text and "\\U" not in text:
-        return lines, text
-    text = _BAD_HEAD.sub(lambda head: " " * len(head.group()), text)
-    return text.split("\n"), text
+def _findings(matcher: Matcher, lines: list[str], text: str) -> Findings:
+    """What the rules find in ``lines``, as they are written and as they read undisguised."""
+    findings = matcher.findings(*without_bad_heads(lines, text))
+    for reading in readings(lines, text):
+        found = matcher.findings(reading.lines, reading.text, reading.numbers)
+        for number, line_findings in found.lines.items():
+            for secret in line_findings.secrets:
+                start, end = reading.span(lines[number], number, secret.start, secret.end)
+                findings.merge(number, secret._replace(start=start, end=end))
+            read = reading.lines[number]
+            if line_findings.overfull or holds_unknown_value(read, line_findings, matcher.reader):
+                findings.take_out(number)
+    return findings
 
 
 def _with(token: str, line: str, spans: Sequence[tuple[int, int]]) -> str:

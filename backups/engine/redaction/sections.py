@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 #: Headers further out than this are not looked at, nor more of one than its first characters,
@@ -10,73 +11,103 @@ from collections.abc import Sequence
 DEPTH = 12
 HEADER_LENGTH = 160
 
+_COMMENT = "!#"
+_UNKNOWN = -2
+
+
+class Around:
+    """The headers of the sections around a line, innermost first, and what was asked about them."""
+
+    __slots__ = ("_held", "headers")
+
+    def __init__(self, headers: str) -> None:
+        self.headers = headers
+        self._held: dict[int, bool] = {}
+
+    def hold(self, pattern: re.Pattern[str]) -> bool:
+        """Whether ``pattern`` is found in the headers."""
+        held = self._held.get(id(pattern))
+        if held is None:
+            held = self._held[id(pattern)] = pattern.search(self.headers) is not None
+        return held
+
 
 class Sections:
     """The headers around each line, told by indentation.
 
     Indentation tells it for command lines in the manner of IOS, for braces and for XML as devices
     print them. Lines without any belong to the last line that begins with a slash (RouterOS).
+    Nothing is worked out before somebody asks: most lines of a configuration are never asked for.
     """
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], text: str) -> None:
+        """``text`` is the joined ``lines``."""
         self._lines = lines
-        self._parents: list[int] | None = None
+        #: Number of the line that opens the section of each line, -1 for none.
+        self._parents = [_UNKNOWN] * len(lines)
+        self._paths: list[int] | None = None if "\n/" in f"\n{text}" else []
         self._members: dict[int, list[int]] | None = None
-        self._headers: dict[int, str] = {-1: ""}
-        self._held: dict[tuple[int, int], bool] = {}
+        self._around = {-1: Around("")}
 
-    def hold(self, number: int, pattern: re.Pattern[str]) -> bool:
-        """Whether ``pattern`` is found in the headers of the sections around line ``number``."""
-        parent = self._all_parents()[number]
-        key = (parent, id(pattern))
-        if key not in self._held:
-            self._held[key] = pattern.search(self.headers(number)) is not None
-        return self._held[key]
-
-    def headers(self, number: int) -> str:
-        """The lines that open the sections around line ``number``, innermost first."""
-        parents = self._all_parents()
-        parent = parents[number]
-        if parent not in self._headers:
-            self._headers[parent] = self._joined(parents, parent)
-        return self._headers[parent]
+    def around(self, number: int) -> Around:
+        """The headers of the sections around line ``number``."""
+        parent = self._parent(number)
+        around = self._around.get(parent)
+        if around is None:
+            around = self._around[parent] = Around(self._joined(parent))
+        return around
 
     def members(self, number: int) -> Sequence[int]:
         """The lines of the section that line ``number`` opens, without those of inner ones."""
         if self._members is None:
             self._members = {}
-            for member, parent in enumerate(self._all_parents()):
-                self._members.setdefault(parent, []).append(member)
+            for member in range(len(self._lines)):
+                self._members.setdefault(self._parent(member), []).append(member)
         return self._members.get(number, ())
 
-    def _all_parents(self) -> list[int]:
-        if self._parents is None:
-            self._parents = _parents(self._lines)
-        return self._parents
+    def _parent(self, number: int) -> int:
+        parent = self._parents[number]
+        if parent == _UNKNOWN:
+            parent = self._parents[number] = self._find_parent(number)
+        return parent
 
-    def _joined(self, parents: list[int], number: int) -> str:
+    def _find_parent(self, number: int) -> int:
+        """The next line above that is indented less; for comments, the next one above.
+
+        What is known of the lines on the way is not looked at again, so that the time for all
+        lines of a text, asked in their order, is in proportion to its length.
+        """
+        line = self._lines[number]
+        limit = _indent(line)
+        if limit == 0:
+            return self._path_above(number)
+        above = number - 1
+        while above >= 0:
+            indent = _indent(self._lines[above])
+            if 0 <= indent < limit or (limit < 0 <= indent):
+                return above
+            known = self._parents[above]
+            above = above - 1 if known == _UNKNOWN else known
+        return -1
+
+    def _path_above(self, number: int) -> int:
+        """The last line above ``number`` that begins with a slash, for one that does not itself."""
+        if self._paths is None:
+            self._paths = [n for n, line in enumerate(self._lines) if line.startswith("/")]
+        index = bisect_right(self._paths, number)
+        if index == 0 or self._paths[index - 1] == number:
+            return -1
+        return self._paths[index - 1]
+
+    def _joined(self, number: int) -> str:
         found: list[str] = []
         while number >= 0 and len(found) < DEPTH:
             found.append(self._lines[number][:HEADER_LENGTH].strip())
-            number = parents[number]
+            number = self._parent(number)
         return "\n".join(found)
 
 
-def _parents(lines: Sequence[str]) -> list[int]:
-    """Number of the line that opens the section of each line, -1 for none."""
-    parents: list[int] = []
-    open_lines: list[tuple[int, int]] = []
-    path = -1
-    for number, line in enumerate(lines):
-        body = line.lstrip()
-        if not body or body[0] in "!#":
-            parents.append(open_lines[-1][1] if open_lines else path)
-            continue
-        indent = len(line) - len(body)
-        while open_lines and open_lines[-1][0] >= indent:
-            open_lines.pop()
-        if indent == 0 and body[0] == "/":
-            path = number
-        parents.append(open_lines[-1][1] if open_lines else path if path != number else -1)
-        open_lines.append((indent, number))
-    return parents
+def _indent(line: str) -> int:
+    """How far ``line`` is indented, or -1 if it is empty or a comment."""
+    body = line.lstrip()
+    return -1 if not body or body[0] in _COMMENT else len(line) - len(body)

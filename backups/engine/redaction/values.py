@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inventory.platforms.definition import Vocabulary
 
@@ -24,8 +24,7 @@ _ENCODING_INSIDE = re.compile(r"[ \t]+(?:hash2?|custom|bcrypt|cleartext)$|\\n$")
 _TAIL = ";,"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A piece of a line."""
 
     start: int
@@ -75,9 +74,8 @@ class ValueReader:
         value = self._word(line, position)
         return self.inner(line, value) if value else None
 
-    def rest(self, line: str, position: int) -> Value | None:
-        """Everything from ``position`` on, without blanks at the end."""
-        end = len(line.rstrip())
+    def rest(self, line: str, position: int, end: int) -> Value | None:
+        """Everything from ``position`` to ``end``, where the text of the line ends."""
         if end <= position:
             return None
         quoted = _quoted(line, position)

@@ -1,0 +1,269 @@
+"""Asks the rules of the words of one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from backups.engine.redaction import prose
+from backups.engine.redaction.findings import LineFindings, Secret, covers
+from backups.engine.redaction.sections import Around, Sections
+from backups.engine.redaction.tokens import TOKEN
+from backups.engine.redaction.values import Value, ValueReader
+from backups.engine.redaction.word_rules import IN_NAME, Ask, Candidate
+from inventory.platforms.definition import (
+    LINE_HEAD,
+    Left,
+    RedactionRule,
+    TokenKind,
+    ValueKind,
+    Vocabulary,
+)
+
+_NAME_LENGTH = 48
+_CONTINUED = "\\"
+_IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
+_FIRST_WORD = re.compile(r"\S+")
+
+
+class Hit(NamedTuple):
+    """A word of the scan in a line that may say something."""
+
+    start: int
+    candidates: tuple[Candidate, ...]
+    #: Where keywords of the second pass stand, counted from ``start``.
+    mentions: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class LineState:
+    """One line while its words are visited."""
+
+    line: str
+    number: int
+    sections: Sections
+    found: LineFindings
+    #: All of the line is free text.
+    banner: bool = False
+    #: Rule whose value stands on the next line.
+    continued: RedactionRule | None = None
+    #: Rule whose values stand in the lines below.
+    below: RedactionRule | None = None
+    #: Known as soon as somebody asks.
+    around: Around | None = None
+    #: Where the text of the line ends, or -1 as long as nobody asked.
+    end: int = -1
+    #: What is known about the head of the line, by pattern.
+    held: dict[int, bool] = field(default_factory=dict)
+    #: What was asked about the sections around the line, and the answers.
+    asked: dict[int, tuple[re.Pattern[str], bool]] = field(default_factory=dict)
+
+    def head_holds(self, pattern: re.Pattern[str]) -> bool:
+        """Whether ``pattern`` is found in the first characters of the line."""
+        held = self.held.get(id(pattern))
+        if held is None:
+            held = pattern.search(self.line, 0, LINE_HEAD) is not None
+            self.held[id(pattern)] = held
+        return held
+
+    def stands_in(self, pattern: re.Pattern[str]) -> bool:
+        """Whether ``pattern`` is found in the headers of the sections around the line."""
+        asked = self.asked.get(id(pattern))
+        if asked is None:
+            if self.around is None:
+                self.around = self.sections.around(self.number)
+            asked = self.asked[id(pattern)] = (pattern, self.around.hold(pattern))
+        return asked[1]
+
+    def text_end(self) -> int:
+        """Where the blanks at the end of the line begin."""
+        if self.end < 0:
+            self.end = len(self.line.rstrip())
+        return self.end
+
+    @property
+    def reaches_others(self) -> bool:
+        """Whether a value of the line stands in other lines."""
+        return self.continued is not None or self.below is not None
+
+
+class LineJudge:
+    """Rules ready to be asked about the lines of many texts."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.reader = ValueReader(vocabulary)
+        self._prose = re.compile("|".join(f"(?:{opening})" for opening in vocabulary.prose))
+
+    def judge(self, state: LineState, hits: Sequence[Hit]) -> None:
+        """Fills the findings of ``state`` with what the words at ``hits`` stand for."""
+        found = state.found
+        if state.banner:
+            found.prose = [(0, len(state.line))]
+        for hit in hits:
+            self._visit(state, hit)
+        if found.mentions and found.prose is None:
+            found.prose = prose.spans(self._prose, state.line)
+
+    def secrets_at(self, rule: RedactionRule, state: LineState, start: int) -> list[Secret] | None:
+        """The secrets of ``rule`` at ``start``, or None where it does not apply there."""
+        return self._in_line(rule, state, start, start)
+
+    def is_hidden(self, text: str) -> bool:
+        """Whether somebody has already put a token or a mask in place of the secret."""
+        return TOKEN.fullmatch(text) is not None or self.reader.is_masked(text)
+
+    def _visit(self, state: LineState, hit: Hit) -> None:
+        found = state.found
+        for left, right in hit.mentions:
+            if not found.in_secret(hit.start + left):
+                found.mentions.append((hit.start + left, hit.start + right))
+        for candidate in hit.candidates:
+            begin = hit.start + candidate.offset
+            if not found.in_secret(begin) and self._applies(state, begin, candidate):
+                return
+
+    def _applies(self, state: LineState, start: int, candidate: Candidate) -> bool:
+        """Whether a rule of ``candidate`` applies at ``start``; its secrets are kept."""
+        line = state.line
+        end = start + len(candidate.word)
+        written = line[start:end]
+        if candidate.reaches_further and written.lower() != candidate.word:
+            return False
+        alone = start == 0 or line[start - 1] not in IN_NAME
+        for ask in candidate.rules[alone][written == candidate.word]:
+            position = _value_position(ask, state, start, end)
+            if position < 0 or (not ask.prose and self._in_prose(state, start)):
+                continue
+            if not _sections_agree(ask, state):
+                continue
+            secrets = self._secrets(ask.rule, state, start, position)
+            if secrets is not None:
+                for secret in secrets:
+                    self._add(state, secret)
+                state.found.judged.append((start, end))
+                return True
+        return False
+
+    def _add(self, state: LineState, secret: Secret) -> None:
+        """Keeps ``secret``; a word inside it that looks like the begin of free text is none."""
+        found = state.found
+        found.add(secret)
+        if found.prose and not state.banner and covers(found.prose, secret.start, secret.end):
+            before = [span for span in found.prose if span[0] < secret.start]
+            found.prose = before or prose.spans(self._prose, state.line, secret.end)
+
+    def _in_prose(self, state: LineState, start: int) -> bool:
+        found = state.found
+        if found.prose is None:
+            found.prose = prose.spans(self._prose, state.line)
+        return bool(found.prose) and covers(found.prose, start, start + 1)
+
+    def _secrets(
+        self, rule: RedactionRule, state: LineState, start: int, position: int
+    ) -> list[Secret] | None:
+        """The secrets behind a word, or None where the rule does not apply after all."""
+        if rule.value is ValueKind.KEEP:
+            return []
+        if rule.value in _IN_OTHER_LINES:
+            state.below = rule
+            return []
+        return self._in_line(rule, state, start, position)
+
+    def _in_line(
+        self, rule: RedactionRule, state: LineState, start: int, position: int
+    ) -> list[Secret] | None:
+        line = state.line
+        encoding = ""
+        if rule.encodings:
+            position, encoding = self.reader.skip_encodings(line, position)
+        if rule.unless is not None and rule.unless.match(line, position):
+            return None
+        values = self._values(rule, state, position if rule.value is not ValueKind.SHAPE else start)
+        if not values:
+            return None
+        first = values[0]
+        if rule.value not in _IN_OTHER_LINES and _is_continued(line, first):
+            state.continued = rule
+            return []
+        if rule.vocabulary and not first.quoted and self._is_word(line, first):
+            return None
+        constant = rule.token is TokenKind.CONSTANT or self.reader.is_resalted(encoding)
+        return [
+            Secret(
+                value.start,
+                value.end,
+                rule.name,
+                encoding,
+                constant or self.reader.is_resalted(value.scheme),
+            )
+            for value in values
+            if not self.is_hidden(line[value.start : value.end])
+        ]
+
+    def _values(self, rule: RedactionRule, state: LineState, position: int) -> list[Value]:
+        line = state.line
+        if rule.take is not None:
+            match = rule.take.match(line, position)
+            spans = match.regs[1:] if match else ()
+            found = [self._taken(line, start, end) for start, end in spans if start >= 0]
+            return _apart([value for value in found if value])
+        if rule.value is ValueKind.REST:
+            value = self.reader.rest(line, position, state.text_end())
+        else:
+            value = self.reader.word(line, position)
+        return [value] if value else []
+
+    def _taken(self, line: str, start: int, end: int) -> Value | None:
+        return self.reader.inner(line, Value(start, end)) if start < end else None
+
+    def _is_word(self, line: str, value: Value) -> bool:
+        first = _FIRST_WORD.search(line, value.start, value.end)
+        return self.reader.is_vocabulary(first.group() if first else "")
+
+
+def _value_position(ask: Ask, state: LineState, start: int, end: int) -> int:
+    """Where the value of a rule begins if it applies to the word at ``start``, else -1."""
+    if ask.name is not None and not _ends_name(ask.name, state.line, start):
+        return -1
+    if ask.is_shape:
+        return end
+    match = ask.then.match(state.line, end)
+    if match is None or (ask.line is not None and not state.head_holds(ask.line)):
+        return -1
+    return match.end()
+
+
+def _sections_agree(ask: Ask, state: LineState) -> bool:
+    """Whether the line stands where the rule applies; asked last, since it costs most."""
+    if ask.is_shape:
+        return True
+    if ask.within is not None and not state.stands_in(ask.within):
+        return False
+    return ask.outside is None or not state.stands_in(ask.outside)
+
+
+def _ends_name(left: Left, line: str, start: int) -> bool:
+    """Whether the word at ``start`` ends the name of an option or of an XML element."""
+    begin = start
+    while begin > 0 and start - begin < _NAME_LENGTH and line[begin - 1] in IN_NAME:
+        begin -= 1
+    if left is Left.OPTION:
+        return line[begin : begin + 1] == "-" and (begin == 0 or line[begin - 1].isspace())
+    if begin > 0 and line[begin - 1] == ":":
+        begin = line.rfind("<", max(0, begin - _NAME_LENGTH), begin) + 1
+    return begin > 0 and line[begin - 1] == "<"
+
+
+def _is_continued(line: str, value: Value) -> bool:
+    return value.end == value.start + 1 and line[value.start] == _CONTINUED
+
+
+def _apart(values: list[Value]) -> list[Value]:
+    """``values`` without those that lie inside the one before."""
+    kept: list[Value] = []
+    for value in values:
+        if not kept or value.start >= kept[-1].end:
+            kept.append(value)
+    return kept

@@ -1,0 +1,177 @@
+"""Which rules are asked where a word of the scan stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from inventory.platforms.definition import Left, RedactionRule, ValueKind
+
+#: What may stand directly before a word that does not stand alone.
+IN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+_BLANKS = frozenset(" \t")
+_THEN = re.compile(r"[ \t]+")
+_NAMED = frozenset({Left.OPTION, Left.ELEMENT})
+_BANNER_WORDS = frozenset({"banner", "header"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A rule, and what is asked of every word first, worked out once."""
+
+    rule: RedactionRule
+    #: What may stand in front, if the name that ends in the word has to be looked at.
+    name: Left | None
+    #: The word is part of the secret; nothing else is asked.
+    is_shape: bool
+    then: re.Pattern[str]
+    line: re.Pattern[str] | None
+    within: re.Pattern[str] | None
+    outside: re.Pattern[str] | None
+    prose: bool
+
+    @staticmethod
+    def about(rule: RedactionRule) -> Ask:
+        return Ask(
+            rule=rule,
+            name=rule.left if rule.left in _NAMED else None,
+            is_shape=rule.value is ValueKind.SHAPE,
+            then=rule.then or _THEN,
+            line=rule.line,
+            within=rule.within,
+            outside=rule.outside,
+            prose=rule.prose,
+        )
+
+
+_Rules = tuple[Ask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A word that stands at a hit, with the rules that can apply to it there."""
+
+    #: Where it begins, counted from the hit.
+    offset: int
+    word: str
+    #: Whether it ends behind the hit, so that the text has to be looked at.
+    reaches_further: bool
+    #: By whether the word stands alone, and whether it is written in lower case.
+    rules: tuple[tuple[_Rules, _Rules], tuple[_Rules, _Rules]]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the scan, with the words that begin inside it.
+
+    The scan takes the longest word at a place and goes on behind it.
+    """
+
+    length: int
+    #: In the order in which they are asked, by the sign behind the hit.
+    followed_by: Mapping[str, tuple[Candidate, ...]]
+    #: The same for all other signs, and for the end of the line.
+    otherwise: tuple[Candidate, ...]
+    #: Where keywords of the second pass stand in the word, as (start, end).
+    mentions: tuple[tuple[int, int], ...]
+    opens_banner: bool
+
+
+def words(rules: Sequence[RedactionRule], keywords: Sequence[str]) -> dict[str, Word]:
+    """All words that are worth a look, by themselves; ``keywords`` are those of the second pass."""
+    by_word: dict[str, list[Ask]] = {keyword: [] for keyword in keywords}
+    for rule in rules:
+        ask = Ask.about(rule)
+        for word in rule.words:
+            by_word.setdefault(word, []).append(ask)
+    by_start: dict[str, list[str]] = {}
+    for word in sorted(by_word, key=len, reverse=True):
+        for end in range(1, len(word)):
+            by_start.setdefault(word[:end], []).append(word)
+    return {
+        word: _word(word, by_word, by_start, tuple(_mentions(word, keywords)))
+        for word in {**by_word, **dict.fromkeys(_BANNER_WORDS)}
+    }
+
+
+def _word(
+    word: str,
+    by_word: Mapping[str, Sequence[Ask]],
+    by_start: Mapping[str, Sequence[str]],
+    mentions: tuple[tuple[int, int], ...],
+) -> Word:
+    inside = [(0, word), *_others(word, by_word, by_start)]
+    followers = _BLANKS.union(
+        other[len(word) - offset] for offset, other in inside if offset + len(other) > len(word)
+    )
+    return Word(
+        length=len(word),
+        followed_by={
+            follower: tuple(_candidates(word, follower, inside, by_word)) for follower in followers
+        },
+        otherwise=tuple(_candidates(word, "", inside, by_word)),
+        mentions=mentions,
+        opens_banner=word in _BANNER_WORDS,
+    )
+
+
+def _candidates(
+    word: str,
+    follower: str,
+    inside: Sequence[tuple[int, str]],
+    by_word: Mapping[str, Sequence[Ask]],
+) -> Iterator[Candidate]:
+    """The words at a hit of ``word`` that ``follower`` stands behind, with rules for them."""
+    text = word + follower
+    for offset, other in inside:
+        here = text[offset : offset + len(other)]
+        if not other.startswith(here) or (len(here) < len(other) and not follower):
+            continue
+        possible = [
+            ask for ask in by_word.get(other, ()) if _is_possible(ask.rule, text, offset, other)
+        ]
+        if possible:
+            reaches_further = offset + len(other) > len(word)
+            yield Candidate(offset, other, reaches_further, _by_place(possible))
+
+
+def _others(
+    word: str, by_word: Mapping[str, object], by_start: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[int, str]]:
+    for offset in range(len(word)):
+        rest = word[offset:]
+        reaching_further = by_start.get(rest, ()) if offset else ()
+        within = [rest[:end] for end in range(len(rest), 0, -1) if rest[:end] in by_word]
+        for other in (*reaching_further, *within):
+            if other != word:
+                yield offset, other
+
+
+def _is_possible(rule: RedactionRule, text: str, offset: int, other: str) -> bool:
+    """Whether the signs of ``text`` around ``other`` leave ``rule`` a chance."""
+    if rule.left is Left.WORD and offset and text[offset - 1] in IN_NAME:
+        return False
+    if rule.then is not None or rule.value is ValueKind.SHAPE:
+        return True
+    end = offset + len(other)
+    return end > len(text) or text[end : end + 1] in _BLANKS
+
+
+def _by_place(asks: Sequence[Ask]) -> tuple[tuple[_Rules, _Rules], tuple[_Rules, _Rules]]:
+    in_name = [ask for ask in asks if ask.rule.left is not Left.WORD]
+    return (_by_case(in_name), _by_case(asks))
+
+
+def _by_case(asks: Sequence[Ask]) -> tuple[_Rules, _Rules]:
+    return (tuple(ask for ask in asks if ask.rule.any_case), tuple(asks))
+
+
+def _mentions(word: str, keywords: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where keywords stand in ``word``; the longest one at each place."""
+    end = 0
+    for offset in range(len(word)):
+        here = [keyword for keyword in keywords if word.startswith(keyword, offset)]
+        if here and offset >= end:
+            end = offset + max(map(len, here))
+            yield offset, end

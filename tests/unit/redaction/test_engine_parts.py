@@ -1,0 +1,94 @@
+"""The parts of the engine against the plain way to do the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backups.engine.redaction import Redactor, word_scan
+from backups.engine.redaction.sections import Sections
+from backups.engine.redaction.word_scan import WordScan
+from inventory.platforms import get_platform
+
+REDACTOR = Redactor(b"a-key-for-the-tests-of-redaction")
+IOS = get_platform("cisco_ios")
+WORDS = ("key", "key chain", "chain", "password", "pass", "$9$", "ss")
+
+LETTERS = st.text("keyKEYchainpasword $9\nİé\ud800", max_size=80)
+INDENTED = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from(["a", "/b", "! c", "#", "", "d {"])), max_size=25
+).map(lambda parts: [" " * indent + body for indent, body in parts])
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=LETTERS, piece=st.integers(10, 40))
+def test_the_scan_finds_what_a_pattern_of_all_words_finds(text: str, piece: int) -> None:
+    longest_first = sorted(WORDS, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE | re.ASCII)
+    expected = [
+        (number, match.start(), match.group().lower())
+        for number, line in enumerate(text.split("\n"))
+        for match in pattern.finditer(line)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_scan, "PIECE", piece)
+        found = [
+            (number, start, WORDS[index])
+            for number, hits in WordScan(WORDS).lines(text, 100)
+            for start, index in hits
+        ]
+    assert found == expected
+
+
+def test_the_scan_names_no_more_hits_of_a_line_than_asked_for() -> None:
+    ((number, hits), (_, other)) = WordScan(WORDS).lines("x\n" + "key " * 9 + "\nkey", 4)
+    assert (number, len(hits), len(other)) == (1, 4, 1)
+
+
+def straight(lines: list[str]) -> list[int]:
+    """The line that opens the section of each line, with a stack of the open ones."""
+    parents: list[int] = []
+    open_lines: list[tuple[int, int]] = []
+    path = -1
+    for number, line in enumerate(lines):
+        body = line.lstrip()
+        if not body or body[0] in "!#":
+            parents.append(open_lines[-1][1] if open_lines else -1)
+            continue
+        indent = len(line) - len(body)
+        while open_lines and open_lines[-1][0] >= indent:
+            open_lines.pop()
+        if indent == 0 and body[0] == "/":
+            path = number
+        parents.append(open_lines[-1][1] if open_lines else path if path != number else -1)
+        open_lines.append((indent, number))
+    return parents
+
+
+@settings(max_examples=300, deadline=None)
+@given(lines=INDENTED, data=st.data())
+def test_sections_are_those_of_a_walk_from_the_top(lines: list[str], data: st.DataObject) -> None:
+    named = [f"{line}n{number}" if line.strip() else line for number, line in enumerate(lines)]
+    parents = straight(named)
+    sections = Sections(named, "\n".join(named))
+    for number in data.draw(st.permutations(range(len(named)))):
+        inmost = sections.around(number).headers.split("\n")[0]
+        parent = parents[number]
+        # A path has no section of its own around it, whatever stands above.
+        expected = named[parent].strip() if parent >= 0 else ""
+        assert inmost == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    order=st.lists(st.sampled_from(["line vty 0 4", "interface Vlan1", "router isis"]), min_size=2)
+)
+def test_a_repeated_line_is_judged_in_each_section_anew(order: list[str]) -> None:
+    line = " password two words"
+    text = "".join(f"{header}\n{line}\n" for header in order)
+    alone = "".join(REDACTOR.redact(IOS, f"{header}\n{line}\n").text for header in order)
+    assert REDACTOR.redact(IOS, text).text == alone
+    assert len(set(REDACTOR.redact(IOS, text).text.split("\n"))) >= len(set(order)) + 1
