@@ -120,6 +120,10 @@ class CommitRequest:
     author: str | None = None
     #: Unix time of the collection in seconds, UTC.
     collected_at: int = 0
+    #: Branch of the store, ``[a-z0-9][a-z0-9-]{0,60}``.
+    branch: str = "main"
+    #: Unix time of the commit in seconds, UTC; None for now.
+    committed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +139,6 @@ class SavedRevision:
     size_bytes: int
     lines_added: int
     lines_removed: int
+    #: SHA-256 in hex over the added and removed lines without their numbers: equal for equal
+    #: changes of several devices. Empty for a first revision and where nothing changed.
+    change_digest: str

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from backups.engine.authors import commit_author
-from backups.engine.errors import DeviceError
 from backups.engine.redaction import redacted_from_store
 from backups.engine.types import CommitRequest
 from backups.models import Snapshot, SnapshotState
-from backups.selectors.git import git_store
+from backups.selectors.git import git_store, git_store_to_write
 from backups.services.store import locked_device
-from inventory.models import Device
 
 
-@transaction.atomic(savepoint=False)
 def snapshots_commit(*, device_id: int) -> None:
     """Bring the pending snapshots of one device into Git, oldest first.
 
     Raises DeviceError when Git cannot be written; the snapshots then stay pending and lose
     nothing. Safe to run twice and in many processes: the device's row is locked.
+    Without a transaction around it each snapshot is one of its own, so that a process that dies
+    leaves at most one that is in Git already.
     """
-    device = locked_device(device_id)
-    pending = Snapshot.objects.filter(device=device, state=SnapshotState.PENDING).order_by(
-        "collected_at", "id"
-    )
-    for snapshot in pending:
-        _commit(device, snapshot)
+    while _commit_oldest(device_id):
+        pass
 
 
 def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> list[int]:
@@ -40,20 +34,15 @@ def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> 
     return list(dict.fromkeys(rows.order_by("id").values_list("device_id", flat=True)[:limit]))
 
 
-def configs_push() -> str | None:
-    """Push the repository to the configured remote; None when done, else what is wrong."""
-    remote = settings.NETRAVEN.git_remote
-    if remote is None:
-        return None
-    try:
-        git_store().push(remote)
-    except DeviceError as error:
-        return error.message
-    return None
-
-
-def _commit(device: Device, snapshot: Snapshot) -> None:
-    revision = git_store().save(
+@transaction.atomic(savepoint=False)
+def _commit_oldest(device_id: int) -> bool:
+    """Bring the oldest pending snapshot of a device into Git; False when there is none."""
+    device = locked_device(device_id)
+    snapshots = Snapshot.objects.filter(device=device).order_by("collected_at", "id")
+    snapshot = snapshots.filter(state=SnapshotState.PENDING).first()
+    if snapshot is None:
+        return False
+    revision = git_store_to_write().save(
         CommitRequest(
             path=snapshot.path,
             config=redacted_from_store(snapshot.pending_text),
@@ -63,6 +52,7 @@ def _commit(device: Device, snapshot: Snapshot) -> None:
             job_name=snapshot.job_name,
             author=commit_author(snapshot.changed_by, device.hostname),
             collected_at=int(snapshot.collected_at.timestamp()),
+            branch=_branch(snapshot),
         )
     )
     snapshot.state = SnapshotState.COMMITTED
@@ -70,5 +60,31 @@ def _commit(device: Device, snapshot: Snapshot) -> None:
     snapshot.blob = revision.blob
     snapshot.lines_added = revision.lines_added
     snapshot.lines_removed = revision.lines_removed
+    snapshot.change_digest = revision.change_digest
     snapshot.pending_text = ""
+    if not revision.changed:
+        _count_again(snapshot)
     snapshot.save()
+    return True
+
+
+def _count_again(snapshot: Snapshot) -> None:
+    """Fill in the change of a snapshot that a process brought into Git right before it died."""
+    before = Snapshot.objects.filter(
+        device=snapshot.device_id,
+        state=SnapshotState.COMMITTED,
+        collected_at__lte=snapshot.collected_at,
+    ).exclude(pk=snapshot.pk)
+    predecessor = before.order_by("-collected_at", "-id").first()
+    change = git_store().change(predecessor.blob if predecessor else None, snapshot.blob)
+    snapshot.lines_added = change.added
+    snapshot.lines_removed = change.removed
+    snapshot.change_digest = change.digest
+
+
+def _branch(snapshot: Snapshot) -> str:
+    """Foreign history that comes after our own has a branch, so that main shows the newest text."""
+    if not snapshot.imported_from:
+        return "main"
+    own = Snapshot.objects.filter(device=snapshot.device_id, imported_from="")
+    return "imported" if own.exists() else "main"

@@ -19,17 +19,17 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine import git_branch, git_store
 from backups.engine.config_path import config_path
 from backups.engine.errors import DeviceError
-from backups.engine.git_format import (
+from backups.engine.git import change as git_change
+from backups.engine.git.format import (
     encode_object,
     file_entry,
     folder_entry,
     format_tree,
     object_id,
 )
-from backups.engine.git_store import GitStore, RevisionNotFound
+from backups.engine.git.store import GitStore, RevisionNotFound
 from backups.engine.types import RedactedConfig
 from tests.support.git_repository import (
     PATH,
@@ -146,7 +146,7 @@ def test_every_line_of_a_text_with_nul_counts_as_replaced(store: GitStore) -> No
 def test_an_endless_comparison_is_cut_off(store: GitStore, monkeypatch: pytest.MonkeyPatch) -> None:
     pick = random.Random(1)  # noqa: S311 - a repeatable choice
     texts = ["".join(pick.choice(("a\n", "b\n")) for _ in range(400_000)) for _ in range(2)]
-    monkeypatch.setattr(git_store, "_DIFF_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(git_change, "_DIFF_TIMEOUT_SECONDS", 0.05)
     store.save(request_for(texts[0]))
     saved = store.save(request_for(texts[1]))
 
@@ -255,7 +255,7 @@ def test_everything_still_works_after_git_gc(store: GitStore, repository: Path) 
     for _ in range(2):
         run_git(repository, "gc", "--quiet", "--prune=now")
         assert run_git(repository, "count-objects").startswith("0 objects")
-        assert not (repository / git_branch.BRANCH).exists()
+        assert not (repository / "refs/heads/main").exists()
         assert store.read(saved[0].path) == "1\n"
         assert store.read(saved[9].path, saved[9].commit[:10]) == "10\n"
         blobs = list(store.read_blobs(revision.blob for revision in saved))
@@ -566,9 +566,9 @@ def test_a_damaged_branch_never_falls_back_to_an_older_one(
     branch = repository / "refs/heads/main"
     branch.write_text(content)
 
-    with store_failure("branch holds no commit id"):
+    with store_failure("branch main holds no commit id"):
         store.save(request_for("c\n"))
-    with store_failure("branch holds no commit id"):
+    with store_failure("branch main holds no commit id"):
         store.read(PATH)
     assert branch.read_text() == content
     branch.write_text(f"{commit}\n")

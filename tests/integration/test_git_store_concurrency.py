@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine import git_branch
-from backups.engine.git_store import GitStore
+from backups.engine.git import branch as git_branch
+from backups.engine.git import turn as git_turn
+from backups.engine.git.store import GitStore
 from tests.support.git_repository import (
     assert_sound,
     die_at,
@@ -200,7 +201,7 @@ def test_the_change_is_counted_from_what_it_really_replaces(
 def test_a_held_store_is_reported(
     store: GitStore, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git_branch, "_TURN_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(git_turn, "_TURN_TIMEOUT_SECONDS", 0.1)
     with (repository / "netraven.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with store_failure("stopped worker"):
@@ -249,7 +250,7 @@ def die_at_every_moment(repository: Path, outcomes: Connection) -> None:
             store.save(request_for(f"killed in round {moment}\n"))
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        tip = store._branch.tip()
+        tip = store.branches().get("main")
         started = time.monotonic()
         saved = store.save(request_for(f"saved in round {moment}\n"))
         outcomes.send((os.WIFSIGNALED(status), tip, saved.commit, time.monotonic() - started))

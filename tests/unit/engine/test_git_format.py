@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.engine.git_format import (
+from backups.engine.git.format import (
     NETRAVEN,
     TreeEntry,
     clean_name,

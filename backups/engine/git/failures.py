@@ -23,7 +23,7 @@ def damaged(detail: str) -> DeviceError:
     """Return the error for a repository whose content cannot be trusted."""
     return store_failure(
         f"The Git store is damaged: {detail}. Run 'python manage.py verify_store' to see what is "
-        "affected, then bring back the repository from its last good copy."
+        "affected, and 'python manage.py verify_store --repair' to mend it."
     )
 
 

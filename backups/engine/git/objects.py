@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from backups.engine.git_format import ObjectKind, encode_object, object_id
-from backups.engine.store_failures import damaged, store_failure
+from backups.engine.git.failures import damaged, store_failure
+from backups.engine.git.format import ObjectKind, encode_object, object_id
 from backups.engine.synced_file import write_synced
 
 #: Trees hardly compress, and ``git gc`` compresses everything anew: speed counts here.

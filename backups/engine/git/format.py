@@ -21,6 +21,7 @@ _NAME_LIMIT = 200
 _AUTHOR = re.compile(r"([^<>]*)<([^<>]*)>")
 #: Unicode categories: control, format, surrogate, private, unassigned, line and paragraph ends.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_COMMITTER = re.compile(rb"^committer [^\n]* (\d+) [+-]\d{4}$", re.MULTILINE)
 _COMMIT_TREE = re.compile(rb"tree ([0-9a-f]{40})\n")
 
 
@@ -100,6 +101,14 @@ def tree_of_commit(body: bytes) -> str:
     return match[1].decode("ascii")
 
 
+def committed_at(commit: bytes) -> int:
+    """Return when a commit was made, in Unix seconds. Raises ValueError where it does not say."""
+    match = _COMMITTER.search(commit.partition(b"\n\n")[0])
+    if match is None:
+        raise ValueError("a commit has no committer")
+    return int(match[1])
+
+
 def format_commit(
     *, tree: str, parent: str | None, author: str, authored_at: int, committed_at: int, message: str
 ) -> bytes:
@@ -113,6 +122,30 @@ def format_commit(
     lines.append(f"author {_identity(author)} {max(authored_at, 0)} +0000")
     lines.append(f"committer {NETRAVEN} {committed_at} +0000")
     return "\n".join([*lines, "", message]).encode("utf-8")
+
+
+def copied_commit(original: bytes, tree: str, parent: str | None, trailer: str) -> bytes:
+    """Return a commit with author, times and message of another one, and one more trailer.
+
+    ``original`` is the body of that one; of its headers only author and committer are taken over.
+    """
+    headers, _, message = original.partition(b"\n\n")
+    taken = [line for line in headers.split(b"\n") if line.startswith((b"author ", b"committer "))]
+    ours = [f"tree {tree}", *([f"parent {parent}"] if parent is not None else [])]
+    message = message.rstrip(b"\n")
+    gap = b"\n" if message.rpartition(b"\n")[2].startswith(b"NetRaven-") else b"\n\n"
+    lines = [*(line.encode("ascii") for line in ours), *taken, b"", message]
+    return b"\n".join(lines) + gap + trailer.encode("ascii") + b"\n"
+
+
+def with_signature(commit: bytes, signature: str) -> bytes:
+    """Return the commit with a header of its signature (gitformat-signature(5)).
+
+    ``signature`` is the armoured text; it covers the bytes of the commit without this header.
+    """
+    headers, _, message = commit.partition(b"\n\n")
+    header = "gpgsig " + "\n ".join(signature.strip().splitlines())
+    return b"%s\n%s\n\n%s" % (headers, header.encode("ascii"), message)
 
 
 def commit_message(
@@ -133,15 +166,20 @@ def commit_message(
 
 
 def clean_name(name: str) -> str:
-    """Return a name as one line of bounded length.
+    """Return a name as one line of bounded length; see :func:`clean_line`."""
+    return clean_line(name, _NAME_LIMIT)
+
+
+def clean_line(text: str, limit: int) -> str:
+    """Return a text as one line of at most ``limit`` characters.
 
     Control, format (also bidirectional), surrogate and line-separating characters become spaces.
     """
     visible = (
         " " if unicodedata.category(character) in _INVISIBLE else character
-        for character in name[: 4 * _NAME_LIMIT]
+        for character in text[: 4 * limit]
     )
-    return " ".join("".join(visible).split())[:_NAME_LIMIT].rstrip()
+    return " ".join("".join(visible).split())[:limit].rstrip()
 
 
 def _identity(author: str) -> str:

@@ -1,0 +1,101 @@
+"""Git remotes in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, status
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backups.models import GitRemote
+from backups.selectors.remotes import remote_lag
+from backups.services.remotes import remote_save, remotes_mark_due
+from credentials.models import Credential
+from inventory.api import HostKeyOwnerViewSet
+from inventory.models import Zone
+
+
+class RemoteLagSerializer(serializers.Serializer[Any]):
+    """What a remote has yet to get."""
+
+    snapshots = serializers.IntegerField()
+    seconds = serializers.FloatField(allow_null=True)
+
+
+class GitRemoteSerializer(serializers.ModelSerializer[GitRemote]):
+    """A Git remote; zone and credential go by name, host keys by fingerprint."""
+
+    zone = serializers.SlugRelatedField(
+        slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
+    )
+    credential = serializers.SlugRelatedField(
+        slug_field="name", queryset=Credential.objects.all(), required=False, allow_null=True
+    )
+    host_key = serializers.CharField(source="host_key_fingerprint", read_only=True)
+    offered_host_key = serializers.CharField(source="offered_fingerprint", read_only=True)
+    lag = serializers.SerializerMethodField()
+
+    class Meta:
+        model = GitRemote
+        read_only_fields = [
+            "state",
+            "error",
+            "pushed_commit",
+            "pushed_snapshot_id",
+            "pushed_at",
+            "attempted_at",
+            "failures",
+            "next_attempt_at",
+        ]
+        fields = [
+            "id",
+            "name",
+            "url",
+            "zone",
+            "credential",
+            "is_enabled",
+            "host_key",
+            "offered_host_key",
+            "lag",
+            *read_only_fields,
+        ]
+
+    @extend_schema(responses=RemoteLagSerializer)
+    def get_lag(self, remote: GitRemote) -> dict[str, int | float | None]:
+        lag = remote_lag(remote=remote)
+        return {"snapshots": lag.snapshots, "seconds": lag.seconds}
+
+    def create(self, validated_data: dict[str, Any]) -> GitRemote:
+        return remote_save(remote=GitRemote(**validated_data))
+
+    def update(self, instance: GitRemote, validated_data: dict[str, Any]) -> GitRemote:
+        for field, value in validated_data.items():
+            setattr(instance, field, value)
+        return remote_save(remote=instance)
+
+
+class GitRemoteViewSet(HostKeyOwnerViewSet[GitRemote]):
+    """Where the history is pushed to; ``POST {id}/push/`` asks for a push now."""
+
+    queryset = GitRemote.objects.select_related("zone", "credential")
+    serializer_class = GitRemoteSerializer
+    filterset_fields = ["name", "zone__name", "state", "is_enabled"]
+    search_fields = ["name", "url"]
+    ordering_fields = ["id", "name", "pushed_at", "attempted_at"]
+
+    @extend_schema(request=None, responses={202: GitRemoteSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    def push(self, request: Request, pk: str | None = None) -> Response:
+        """Have the remote pushed to as soon as a worker is free; answers with it as it stands."""
+        remote = self.get_object()
+        if not request.user.has_perm("backups.change_gitremote"):
+            raise exceptions.PermissionDenied(
+                "You may not push to Git remotes; ask for that permission."
+            )
+        if not remotes_mark_due(remotes=GitRemote.objects.filter(pk=remote.pk)):
+            raise exceptions.ValidationError({"is_enabled": ["The remote is disabled."]})
+        return Response(self.get_serializer(self.get_object()).data, status.HTTP_202_ACCEPTED)

@@ -1,0 +1,89 @@
+"""Packing a repository, safely while other processes commit.
+
+Every save leaves four small files. Here they become packs, in which a configuration costs what
+differs from its neighbours. Nothing is thrown away that a process may still be about to use:
+objects that nothing refers to stay for two weeks.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from backups.engine.git.command import GitCommand
+from backups.engine.git.failures import store_failure
+from backups.engine.git.turn import alone, writing_turn
+
+#: From so many packs on they become one; up to then each run adds one.
+_PACKS_AT_MOST = 20
+_UNREACHABLE_FOR = "2.weeks.ago"
+#: Bounds the memory that comparing objects takes, per thread.
+_LIMITS = ("-c", "pack.windowMemory=128m", "-c", "pack.threads=2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What a repository consists of."""
+
+    bytes_on_disk: int
+    loose_objects: int
+    packs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """What one maintenance found and what it left."""
+
+    before: Size
+    after: Size
+
+
+def maintain(repository: Path, git: GitCommand) -> Maintenance:
+    """Pack loose objects, branches and the graph of commits; join the packs when they are many.
+
+    Raises DeviceError when another maintenance is under way or git fails; nothing is lost then,
+    and the next one goes on. OSError as the system reports it.
+    """
+    with alone(repository, "maintenance") as is_free:
+        if not is_free:
+            raise store_failure(
+                "Another maintenance of the Git store is under way; it does the same."
+            )
+        before = _size(repository, git)
+        if before.packs >= _PACKS_AT_MOST:
+            _run(git, "repack", "-d", "-l", "-A", f"--unpack-unreachable={_UNREACHABLE_FOR}")
+        else:
+            _run(git, "repack", "-d", "-l")
+        _run(git, "prune", f"--expire={_UNREACHABLE_FOR}")
+        with writing_turn(repository):
+            _run(git, "pack-refs", "--all")
+        _run(git, "commit-graph", "write", "--reachable", "--changed-paths")
+        return Maintenance(before=before, after=_size(repository, git))
+
+
+def _run(git: GitCommand, command: str, *options: str) -> None:
+    """Run one step. A lock that a killed git left behind is named by git's own words."""
+    quiet = ["--quiet"] if command == "repack" else []
+    answer = git.execute([*_LIMITS, command, *quiet, *options])
+    if answer.status != 0:
+        reason = " ".join(answer.complaints.split())[:300]
+        raise store_failure(
+            f"Maintenance of the Git store stopped at 'git {command}': {reason or answer.status}"
+        )
+
+
+def _size(repository: Path, git: GitCommand) -> Size:
+    lines = git.run(["count-objects", "-v"]).decode().splitlines()
+    counts = {name: value for name, _, value in (line.partition(": ") for line in lines)}
+    total = sum(
+        (Path(folder) / name).lstat().st_blocks * 512
+        for folder, _, names in os.walk(repository)
+        for name in names
+        if (Path(folder) / name).exists()
+    )
+    return Size(
+        bytes_on_disk=total,
+        loose_objects=int(counts["count"]),
+        packs=int(counts["packs"]),
+    )

@@ -1,0 +1,90 @@
+"""The Celery tasks about the Git store as a whole: pushing it, and keeping it small."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from backups.engine.errors import DeviceError
+from backups.models import RemoteState
+from backups.services.maintenance import git_store_maintain
+from backups.services.remotes import (
+    PushOutcome,
+    PushPlan,
+    RemoteBusy,
+    push_carry_out,
+    push_plan,
+    push_record,
+    remote_alone,
+    remotes_take_due,
+)
+from jobs.choices import LogLevel
+from jobs.services.logs import job_log
+from jobs.services.sessions import database_use
+
+logger = logging.getLogger(__name__)
+
+GIT_QUEUE = "git"
+
+
+def pushes_send(*, run_id: int | None = None) -> int:
+    """Ask workers to push to the remotes that are due; how many there are.
+
+    How it goes is written into the log of ``run_id``. A broker that is down is no loss: the rows
+    are due again later.
+    """
+    remote_ids = remotes_take_due()
+    try:
+        for remote_id in remote_ids:
+            push_remote.apply_async((remote_id, run_id), queue=GIT_QUEUE)
+    except (OperationalError, RedisError):
+        logger.warning("the broker is down; %s Git remotes are pushed to later", len(remote_ids))
+    return len(remote_ids)
+
+
+@shared_task(name="jobs.push_remote", ignore_result=True)
+def push_remote(remote_id: int, run_id: int | None = None) -> None:
+    """Push to one remote and write down how it went; nothing when somebody else is at it."""
+    try:
+        with remote_alone(remote_id):
+            _push(remote_id, run_id)
+    except RemoteBusy:
+        logger.info("another worker pushes to Git remote %s", remote_id)
+    except DeviceError as error:
+        logger.warning("Git remote %s was not pushed to: %s", remote_id, error.message)
+
+
+@shared_task(name="jobs.maintain_git_store", ignore_result=True)
+def maintain_git_store() -> None:
+    """Pack the Git store."""
+    try:
+        done = git_store_maintain()
+    except DeviceError as error:
+        logger.warning("%s", error.message)
+        return
+    logger.info(
+        "the Git store is packed: %.1f MB before, %.1f MB after",
+        done.before.bytes_on_disk / 1e6,
+        done.after.bytes_on_disk / 1e6,
+    )
+
+
+def _push(remote_id: int, run_id: int | None) -> None:
+    with database_use():
+        plan = push_plan(remote_id=remote_id)
+    if plan is None:
+        return
+    outcome = push_carry_out(plan=plan)
+    with database_use():
+        push_record(plan=plan, outcome=outcome)
+        if run_id is not None:
+            _log(run_id, plan, outcome)
+
+
+def _log(run_id: int, plan: PushPlan, outcome: PushOutcome) -> None:
+    pushed = outcome.state == RemoteState.OK
+    message = f"Git remote '{plan.name}': {outcome.error or 'pushed'}"
+    job_log(run=run_id, message=message, level=LogLevel.INFO if pushed else LogLevel.ERROR)
