@@ -1,11 +1,12 @@
-"""Retention policies in the admin."""
+"""Retention policies in the admin, and who deleted a history."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from unfold.admin import ModelAdmin
 
-from backups.models import RetentionPolicy
+from backups.models import HistoryDeletion, RetentionPolicy
+from credentials.admin import ReadOnlyAdmin
 
 
 @admin.register(RetentionPolicy)
@@ -13,3 +14,17 @@ class RetentionPolicyAdmin(ModelAdmin):
     list_display = ["name", "archive_days", "archive_count", "log_days"]
     autocomplete_fields = ["tags"]
     search_fields = ["name"]
+
+
+@admin.register(HistoryDeletion)
+class HistoryDeletionAdmin(ReadOnlyAdmin):
+    list_display = [
+        "hostname",
+        "deleted_at",
+        "deleted_by",
+        "before",
+        "snapshot_count",
+        "archive_count",
+        "suspect_count",
+    ]
+    search_fields = ["hostname", "deleted_by"]
