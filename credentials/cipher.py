@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
 import os
 import re
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _VERSION = 1
@@ -25,6 +28,8 @@ _KEY_BYTES = 32
 #: NIST SP 800-38D section 5.2.1.1 recommends 96-bit nonces.
 _NONCE_BYTES = 12
 _KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_FINGERPRINT_TEXT = b"NetRaven: fingerprint of an installation key"
+_FINGERPRINT_BYTES = 16
 
 
 class CipherError(Exception):
@@ -127,6 +132,33 @@ def parse_keys(text: str) -> dict[str, bytes]:
 def generate_key(key_id: str) -> str:
     """A new random key as an entry for ``parse_keys``."""
     return f"{key_id}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"
+
+
+def key_fingerprint(key: bytes) -> str:
+    """What tells ``key`` from others without telling the key: 32 hex digits.
+
+    HMAC-SHA256 of a fixed text, cut to 128 bits. Who holds it can test guesses of a weak key.
+    """
+    return hmac.digest(key, _FINGERPRINT_TEXT, hashlib.sha256)[:_FINGERPRINT_BYTES].hex()
+
+
+def unprotected_key(private_key: str, passphrase: str) -> str:
+    """A private key in OpenSSH or PEM form without its passphrase, in OpenSSH form.
+
+    Raises CipherError when the passphrase does not open it or its kind is not known.
+    """
+    data, password = private_key.strip().encode() + b"\n", passphrase.encode()
+    is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in data
+    load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
+    try:
+        key = load(data, password=password)
+        return key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        ).decode("ascii")
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CipherError("its passphrase does not open its SSH key") from error
 
 
 def _decode_key(key_id: str, encoded: str) -> bytes:

@@ -11,6 +11,7 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 #: Names of tags, zones and the like: no control characters, no leading or trailing blank, no ``;``
 #: (which separates tags in CSV files and on the command line).
@@ -105,3 +106,19 @@ class Credential(models.Model):
     @property
     def has_ssh_key(self) -> bool:
         return self.sealed_ssh_key is not None
+
+
+class InstallationKey(models.Model):
+    """By what a key that is no encryption key is known again; the key itself is not kept."""
+
+    name = models.CharField(max_length=32, unique=True)
+    #: See ``credentials.cipher.key_fingerprint``.
+    fingerprint = models.CharField(max_length=32)
+    #: Since when this key counts.
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

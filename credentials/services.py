@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Iterable
 from typing import Final
 
@@ -94,7 +95,8 @@ def credential_set_secrets(*, credential: Credential, **secrets: str | None) -> 
             setattr(credential, column, None)
             continue
         _check_secret(field, value)
-        sealed = installation_cipher().seal(value.encode(), context=_context(credential, field))
+        context = credential_context(seal_id=credential.seal_id, field=field)
+        sealed = installation_cipher().seal(value.encode(), context=context)
         setattr(credential, column, sealed)
 
 
@@ -109,6 +111,11 @@ def credential_open(*, credential: Credential) -> DeviceCredential:
         username=credential.username,
         **{field: _opened(credential, field) for field in SECRET_FIELDS},
     )
+
+
+def credential_context(*, seal_id: uuid.UUID, field: str) -> str:
+    """What the sealed value of ``field`` of the credential with ``seal_id`` is bound to."""
+    return f"credential:{seal_id}:{field}"
 
 
 def _tag(name: str) -> Tag:
@@ -127,16 +134,11 @@ def _opened(credential: Credential, field: str) -> str | None:
     sealed = getattr(credential, SECRET_FIELDS[field])
     if sealed is None:
         return None
+    context = credential_context(seal_id=credential.seal_id, field=field)
     try:
-        return (
-            installation_cipher().open(bytes(sealed), context=_context(credential, field)).decode()
-        )
+        return installation_cipher().open(bytes(sealed), context=context).decode()
     except CipherError as error:
         raise CredentialError(f"credential '{credential.name}': {error}") from error
-
-
-def _context(credential: Credential, field: str) -> str:
-    return f"credential:{credential.seal_id}:{field}"
 
 
 def _check_secret(field: str, value: str) -> None:

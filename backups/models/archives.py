@@ -40,10 +40,19 @@ class Archive(models.Model):
     class Meta:
         ordering = ["-collected_at", "-id"]
         default_permissions = ("view",)
-        permissions = [("read_raw_archive", "Can read raw configurations")]
+        permissions = [
+            ("read_raw_archive", "Can read raw configurations"),
+            ("add_artefact", "Can add binary artefacts"),
+        ]
         indexes = [
             models.Index(fields=["device", "-id"], name="archive_device_newest"),
             models.Index(fields=["key_id", "id"], name="archive_key"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(name="") | models.Q(snapshot=None),
+                name="archive_artefact_has_no_snapshot",
+            )
         ]
 
     def __str__(self) -> str:
@@ -110,6 +119,8 @@ class ArchiveReading(models.Model):
     #: Name of the user, or ``command line (NAME)`` with the system user's name.
     reader = models.CharField(max_length=200)
     reason = models.CharField(max_length=500)
+    #: Where the request came from: the proxy, where there is one. None on the command line.
+    address = models.GenericIPAddressField(null=True, blank=True)
     read_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

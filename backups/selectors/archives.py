@@ -1,11 +1,19 @@
-"""Reading the encrypted raw copies."""
+"""Reading the encrypted raw copies and the binary artefacts."""
 
 from __future__ import annotations
 
 import zlib
+from uuid import UUID
+
+from django.db.models import QuerySet
 
 from backups.models import Archive, Snapshot
 from credentials.services import installation_cipher
+from inventory.models import Device
+
+
+class ArtefactNotFound(Exception):
+    """There is no such artefact; the message says what there is."""
 
 
 def archive_newest(*, snapshot: Snapshot) -> Archive | None:
@@ -13,15 +21,45 @@ def archive_newest(*, snapshot: Snapshot) -> Archive | None:
     return snapshot.archives.order_by("-id").first()
 
 
+def archive_is_kept(*, snapshot: Snapshot, raw_digest: str) -> bool:
+    """Whether a raw copy of ``snapshot`` with this digest is kept under a key that is there.
+
+    One whose key is lost is none: the next session writes another.
+    """
+    keys = installation_cipher().keys
+    return snapshot.archives.filter(raw_digest=raw_digest, key_id__in=keys).exists()
+
+
+def artefacts_of(*, device: Device) -> QuerySet[Archive]:
+    """The newest artefact of each name of ``device``, by name; without their bytes."""
+    named = Archive.objects.filter(device=device).exclude(name="").select_related("device")
+    return named.order_by("name", "-id").distinct("name").defer("sealed")
+
+
+def artefact_newest(*, device: Device, name: str) -> Archive | None:
+    """What was stored last as ``name`` of ``device``, or None."""
+    return artefacts_of(device=device).filter(name=name).first()
+
+
+def artefact_get(*, device: Device, name: str) -> Archive:
+    """What was stored last as ``name`` of ``device``. Raises ArtefactNotFound."""
+    found = artefact_newest(device=device, name=name) if name else None
+    if found is None:
+        names = ", ".join(artefact.name for artefact in artefacts_of(device=device)[:20])
+        known = f"it has: {names}" if names else "it has none"
+        raise ArtefactNotFound(f"{device.hostname} has no artefact '{name[:100]}'; {known}")
+    return found
+
+
 def archive_bytes(*, archive: Archive) -> bytes:
     """The raw bytes in ``archive``. Callers check the permission and record the reading first.
 
     Raises CipherError when the key is missing or the value is damaged.
     """
-    sealed = installation_cipher().open(bytes(archive.sealed), context=archive_context(archive))
-    return zlib.decompress(sealed)
+    context = archive_context(archive.seal_id)
+    return zlib.decompress(installation_cipher().open(bytes(archive.sealed), context=context))
 
 
-def archive_context(archive: Archive) -> str:
-    """What the sealed bytes of ``archive`` are bound to."""
-    return f"archive:{archive.seal_id}"
+def archive_context(seal_id: UUID) -> str:
+    """What the sealed bytes of the archive with this ``seal_id`` are bound to."""
+    return f"archive:{seal_id}"

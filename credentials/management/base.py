@@ -31,7 +31,7 @@ class StackCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; a database that is down or goes down is one clear line."""
         try:
-            _ask_database()
+            ask_database()
             return super().execute(*args, **options)
         except UnicodeEncodeError:
             raise CommandError("an argument is not UTF-8 text") from None
@@ -45,7 +45,7 @@ class StackCommand(BaseCommand):
             raise
 
 
-def _ask_database() -> None:
+def ask_database() -> None:
     """Connect outside the pool, which would go on trying for a while. Raises OperationalError."""
     if connection.connection is None:
         with connection.wrap_database_errors:
