@@ -32,6 +32,8 @@ bench: .venv/dev ## Measure; docs/benchmarks.md explains the figures
 	$(BIN)/python -m benchmarks.commit_cost
 	$(BIN)/python -m benchmarks.redaction
 	$(BIN)/python -m benchmarks.session_waits
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.history_page
 	$(BIN)/python -m benchmarks.devices_per_second
 
 lock: .venv/dev ## Write the lock files anew from pyproject.toml

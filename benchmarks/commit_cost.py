@@ -25,7 +25,7 @@ from pathlib import Path
 import git
 
 from backups.engine.config_path import config_path
-from backups.engine.git_store import GitStore
+from backups.engine.git.store import GitStore
 from backups.engine.types import CommitRequest, RedactedConfig
 
 STORE_SIZES = (100, 1_000, 10_000, 50_000)

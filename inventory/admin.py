@@ -128,6 +128,12 @@ class LeftOutFilter(admin.SimpleListFilter):
         return queryset
 
 
+_HISTORY_KEPT = (
+    "stored configurations. Make the device inactive to keep them, or delete them first with "
+    "'manage.py purge_history'."
+)
+
+
 @admin.register(Device)
 class DeviceAdmin(HostKeyOwnerAdmin[Device]):
     form = DeviceForm
@@ -212,6 +218,16 @@ class DeviceAdmin(HostKeyOwnerAdmin[Device]):
     @admin.display(description="Tags")
     def tag_names(self, device: Device) -> str:
         return ", ".join(tag.name for tag in device.tags.all())
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """What hangs on a device goes with it, whoever may delete that by itself.
+
+        What is stored of it does not, and in place of a list of it all one line says what to do.
+        """
+        deleted, counts, _, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, set(), [_HISTORY_KEPT] if protected else []
 
     @action(description="Reset the circuit breaker", permissions=["change"])
     def reset_breaker(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.db import transaction
+from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, viewsets
+from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -145,7 +146,7 @@ class FingerprintSerializer(serializers.Serializer[Any]):
 
 
 class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
-    """What devices and jump hosts have in common."""
+    """What devices, jump hosts and Git remotes have in common."""
 
     @extend_schema(request=FingerprintSerializer)
     @action(
@@ -157,7 +158,7 @@ class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
     def accept_host_key(self, request: Request, pk: str | None = None) -> Response:
         """Accept the host key that was refused, if it is the one with this fingerprint."""
         owner = self.get_object()
-        if not request.user.has_perm(f"inventory.change_{owner._meta.model_name}"):
+        if not request.user.has_perm(f"{owner._meta.app_label}.change_{owner._meta.model_name}"):
             raise exceptions.PermissionDenied(
                 "You may not accept host keys; ask for the operator role."
             )
@@ -172,6 +173,13 @@ class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
         except HostKeyNotAccepted as error:
             raise exceptions.ValidationError({"fingerprint": [str(error)]}) from error
         return Response(self.get_serializer(owner).data)
+
+
+class HistoryKept(exceptions.APIException):
+    """The device has a stored history, which is not deleted in passing."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
 
 
 class DeviceViewSet(HostKeyOwnerViewSet[Device]):
@@ -193,6 +201,16 @@ class DeviceViewSet(HostKeyOwnerViewSet[Device]):
     }
     search_fields = ["hostname", "ip_address", "description"]
     ordering_fields = ["id", "hostname", "ip_address", "platform", "updated_at"]
+
+    def perform_destroy(self, instance: Device) -> None:
+        """Delete a device that has no stored history."""
+        try:
+            instance.delete()
+        except ProtectedError:
+            raise HistoryKept(
+                f"{instance.hostname} has stored configurations. Set is_active to false to keep "
+                "them, or delete them first with 'manage.py purge_history'."
+            ) from None
 
     @extend_schema(request=None, responses={200: DeviceSerializer})
     @action(

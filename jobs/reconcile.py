@@ -15,8 +15,10 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
+from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
 from jobs.choices import RunStatus
+from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.services import results, runs
@@ -26,6 +28,8 @@ from jobs.tasks import advance, resend
 logger = logging.getLogger(__name__)
 
 _LIMIT = 1000
+#: So few that a pass with them takes about a second.
+_REVISIONS_AT_ONCE = 200
 #: After so many missed intervals nobody could renew leases: everyone gets one more.
 _GAP_INTERVALS = 4
 
@@ -40,6 +44,8 @@ class Reconciled:
     runs_ended: int = 0
     devices_committed: int = 0
     detections_ended: int = 0
+    remotes_sent: int = 0
+    revisions_indexed: int = 0
 
 
 def reconcile_if_elected() -> Reconciled | None:
@@ -69,6 +75,8 @@ def reconcile() -> Reconciled:
         runs_ended=_advance_open_runs(),
         devices_committed=_commit_pending(),
         detections_ended=detections_expire(),
+        remotes_sent=pushes_send(),
+        revisions_indexed=projections.catch_up(limit=_REVISIONS_AT_ONCE),
     )
 
 

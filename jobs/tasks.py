@@ -8,21 +8,22 @@ from typing import Any
 
 from celery import Task, chord, shared_task
 from celery.canvas import Signature
-from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from backups.services.commits import configs_push
+from backups.services.remotes import remotes_mark_changed
+from backups.services.retention import archives_prune
 from inventory.models import Device
 from jobs import leases
-from jobs.choices import LogLevel, RunStatus
+from jobs.choices import RunStatus
+from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
 from jobs.services import runs
 from jobs.services.backup import device_back_up
 from jobs.services.breaker import run_skip_broken
 from jobs.services.detection import detection_run
-from jobs.services.logs import job_log
 from jobs.services.results import Claim, result_claim
+from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 CONTROL_QUEUE = "control"
 DEVICES_QUEUE = "devices"
 ISOLATED_QUEUE = "isolated"
-GIT_QUEUE = "git"
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 
@@ -100,12 +100,11 @@ def advance(run_id: int) -> None:
         _push_if_changed(run)
 
 
-@shared_task(name="jobs.push_configs", ignore_result=True)
-def push_configs(run_id: int) -> None:
-    """Push the Git store to the configured remote and say in the run's log how it went."""
-    problem = configs_push()
-    message = problem or "pushed to the Git remote"
-    job_log(run=run_id, message=message, level=LogLevel.ERROR if problem else LogLevel.INFO)
+@shared_task(name="jobs.prune", ignore_result=True)
+def prune() -> None:
+    """Delete what is no longer to be kept; the scheduler asks for it every day."""
+    with database_use():
+        logger.info("pruned: %s, %s", archives_prune(), logs_prune())
 
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
@@ -142,11 +141,8 @@ def _resolve(run: JobRun) -> bool:
 
 
 def _push_if_changed(run: JobRun) -> None:
-    if settings.NETRAVEN.git_remote and run.results.filter(config_changed=True).exists():
-        try:
-            push_configs.apply_async((run.pk,), queue=GIT_QUEUE)
-        except _BROKER_DOWN:
-            logger.warning("the broker is down; the next run pushes what run %s changed", run.pk)
+    if run.results.filter(config_changed=True).exists() and remotes_mark_changed():
+        pushes_send(run_id=run.pk)
 
 
 def _signature(result: DeviceResult, queue: str) -> Signature[Any]:

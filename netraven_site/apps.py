@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class SiteConfig(AppConfig):
     name = "netraven_site"
     verbose_name = "NetRaven"
+
+    def ready(self) -> None:
+        # Connects to the signals of worker and beat, and registers a check; needs the models.
+        from netraven_site import key_gate
+
+        key_gate.connect()

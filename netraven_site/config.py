@@ -26,6 +26,7 @@ from pydantic import (
     BeforeValidator,
     DirectoryPath,
     Field,
+    FilePath,
     PlainValidator,
     SecretStr,
     ValidationError,
@@ -41,6 +42,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from backups.engine.git.signing import check_signing_key
 from credentials.cipher import CipherError, parse_keys
 from netraven_site.stack.keys import EmbeddedKeys
 
@@ -117,6 +119,8 @@ class Config(BaseSettings):
     encryption_keys: SecretStr | None = None
     #: Key of the redaction tokens; changing it changes every token.
     redaction_key: SecretStr | None = None
+    #: Start although an encryption key is missing that stored values need: it is lost for good.
+    allow_missing_keys: bool = False
 
     # Web.
     debug: bool = False
@@ -144,6 +148,8 @@ class Config(BaseSettings):
     command_timeout_seconds: float = Field(default=60, ge=0.1, le=3600)
     device_deadline_seconds: float = Field(default=300, ge=1, le=3600)
     max_output_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    #: Largest binary artefact.
+    max_artefact_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
     #: A configuration below this share of the last good one is suspect; 0 switches it off.
     minimum_size_share: float = Field(default=0.5, ge=0, le=1)
     #: Networks that may be connected to although they are loopback, link-local or the like.
@@ -174,11 +180,21 @@ class Config(BaseSettings):
 
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None
-    #: Pushed to after each run that changed something: ``https://`` or ``ssh://`` or ``git@``.
-    #: Not shown: it may hold a token.
-    git_remote: str | None = Field(default=None, repr=False)
+    #: Certificates of authorities that are believed at Git remotes; None = those of the system.
+    git_ca_file: FilePath | None = None
+    #: SSH private key, without a passphrase, that signs each commit; None = no signatures.
+    git_signing_key: Path | None = None
+
+    # Retention of devices that no policy fits (docs/howto/retention.md). None = for ever.
+    archive_retention_days: int | None = Field(default=None, ge=1, le=36500)
+    archive_retention_count: int = Field(default=1, ge=1, le=100000)
+    #: Also how long runs are kept.
+    log_retention_days: int = Field(default=90, ge=1, le=36500)
 
     redaction_keywords: TextList = ["password", "secret"]
+
+    #: A search over all configurations by page or API gives what it has found by then.
+    search_seconds: float = Field(default=10, ge=0.1, le=60)
 
     def key(self, name: Literal["secret_key", "encryption_keys", "redaction_key"]) -> str:
         """One of the keys in clear; ``load_config`` has seen to it that there is one."""
@@ -238,14 +254,11 @@ class Config(BaseSettings):
         _check_url(value)
         return value
 
-    @field_validator("git_remote")
+    @field_validator("git_signing_key")
     @classmethod
-    def _safe_remote(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "ssh://", "git@")):
-            raise ValueError("it must start with https://, ssh:// or git@")
-        # It would stand in the arguments of git, for every user of the machine to read.
-        if value is not None and urlsplit(value).password is not None:
-            raise ValueError("it must not hold a password; use an SSH key")
+    def _signs(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            check_signing_key(value)
         return value
 
     @field_validator("time_zone")
@@ -371,7 +384,7 @@ def _explain_one(detail: ErrorDetails) -> str:
     setting = field if field.upper() == field else f"{_PREFIX}{field.upper()}"
     if detail["type"] == "extra_forbidden":
         return _no_such_setting(field, Config.model_fields)
-    hidden = _is_secret(setting) or setting.endswith(("_URL", "GIT_REMOTE"))
+    hidden = _is_secret(setting) or setting.endswith("_URL")
     value = "<hidden>" if hidden else repr(detail["input"])
     return f"{setting}={value} is not allowed: {reason[:1].lower()}{reason[1:]}"
 

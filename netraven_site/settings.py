@@ -8,6 +8,7 @@ from typing import Any
 
 import dj_database_url
 import django_stubs_ext
+from celery.schedules import crontab
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
@@ -153,6 +154,18 @@ CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "jobs.beat:SlotScheduler"
+CELERY_BEAT_SCHEDULE = {
+    "netraven-maintain-git-store": {
+        "task": "jobs.maintain_git_store",
+        "schedule": crontab(hour="3", minute="41"),
+        "options": {"queue": "git"},
+    },
+    "netraven-prune": {
+        "task": "jobs.prune",
+        "schedule": crontab(hour="4", minute="11"),
+        "options": {"queue": "control"},
+    },
+}
 
 # --- Web --------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -287,6 +300,16 @@ UNFOLD = {
                         "icon": "report",
                         "link": reverse_lazy("admin:backups_suspect_changelist"),
                     },
+                    {
+                        "title": "Retention policies",
+                        "icon": "auto_delete",
+                        "link": reverse_lazy("admin:backups_retentionpolicy_changelist"),
+                    },
+                    {
+                        "title": "Git remotes",
+                        "icon": "cloud_upload",
+                        "link": reverse_lazy("admin:backups_gitremote_changelist"),
+                    },
                 ],
             },
             {
@@ -306,6 +329,11 @@ UNFOLD = {
                         "title": "Host key changes",
                         "icon": "fingerprint",
                         "link": reverse_lazy("admin:inventory_hostkeychange_changelist"),
+                    },
+                    {
+                        "title": "History deletions",
+                        "icon": "delete_history",
+                        "link": reverse_lazy("admin:backups_historydeletion_changelist"),
                     },
                 ],
             },

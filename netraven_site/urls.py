@@ -10,6 +10,24 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.routers import DefaultRouter
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
+from backups.api.archives import (
+    ArchiveRawView,
+    ArchiveViewSet,
+    DeviceArtefactsView,
+    SnapshotRawView,
+    SnapshotRestorePackView,
+)
+from backups.api.changes import ChangeDevicesView, ChangeListView
+from backups.api.noise import DeviceNoiseView
+from backups.api.remotes import GitRemoteViewSet
+from backups.api.search import SearchView
+from backups.api.secrets import DeviceSecretsView, SecretViewSet
+from backups.api.snapshots import (
+    DeviceConfigView,
+    DeviceDiffView,
+    DeviceHistoryView,
+    SnapshotViewSet,
+)
 from backups.api.suspects import SuspectViewSet
 from credentials.api import TagViewSet
 from inventory.api import DeviceViewSet, JumpHostViewSet
@@ -30,10 +48,30 @@ router.register("jobs", JobViewSet, basename="job")
 router.register("runs", JobRunViewSet, basename="run")
 router.register("device-results", DeviceResultViewSet, basename="device-result")
 router.register("platform-detections", PlatformDetectionViewSet, basename="platform-detection")
+router.register("snapshots", SnapshotViewSet, basename="snapshot")
+router.register("archives", ArchiveViewSet, basename="archive")
 router.register("suspects", SuspectViewSet, basename="suspect")
+router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
+router.register("secrets", SecretViewSet, basename="secret")
 
 api_urls: list[URLPattern | URLResolver] = [
+    path("changes/", ChangeListView.as_view(), name="change-list"),
+    path("changes/devices/", ChangeDevicesView.as_view(), name="change-devices"),
+    path("devices/<int:pk>/config/", DeviceConfigView.as_view(), name="device-config"),
+    path("devices/<int:pk>/diff/", DeviceDiffView.as_view(), name="device-diff"),
+    path("devices/<int:pk>/history/", DeviceHistoryView.as_view(), name="device-history"),
+    path("devices/<int:pk>/noise/", DeviceNoiseView.as_view(), name="device-noise"),
+    path("archives/<int:pk>/raw/", ArchiveRawView.as_view(), name="archive-raw"),
+    path("snapshots/<int:pk>/raw/", SnapshotRawView.as_view(), name="snapshot-raw"),
+    path(
+        "snapshots/<int:pk>/restore-pack/",
+        SnapshotRestorePackView.as_view(),
+        name="snapshot-restore-pack",
+    ),
+    path("devices/<int:pk>/artefacts/", DeviceArtefactsView.as_view(), name="device-artefacts"),
     path("", include(router.urls)),
+    path("search/", SearchView.as_view(), name="search"),
+    path("devices/<int:device_id>/secrets/", DeviceSecretsView.as_view(), name="device-secrets"),
     path("token/", TokenObtainPairView.as_view(), name="token"),
     path("token/refresh/", TokenRefreshView.as_view(), name="token-refresh"),
     path(

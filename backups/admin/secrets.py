@@ -10,7 +10,9 @@ from credentials.admin import ReadOnlyAdmin
 
 @admin.register(SecretUse)
 class SecretUseAdmin(ReadOnlyAdmin):
-    list_display = ["device", "place", "token", "changed_at", "line_number"]
-    list_filter = ["changed_at"]
+    list_display = ["device", "line_number", "place", "token", "first_seen_at", "changed_at"]
+    list_filter = ["changed_at", "device__platform", "device__tags"]
     list_select_related = ["device"]
     search_fields = ["device__hostname", "=token", "place"]
+    #: Counting all rows for the header would take as long as the page itself.
+    show_full_result_count = False

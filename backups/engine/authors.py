@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from backups.engine.git_format import clean_name
+from backups.engine.git.format import clean_name
 
 #: What an address may hold; everything else becomes a hyphen.
 _NOT_IN_ADDRESS = re.compile(r"[^A-Za-z0-9._+-]+")

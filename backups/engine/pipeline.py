@@ -75,12 +75,11 @@ def back_up(
     outputs = collection.outputs
     _refuse_rejected(platform, outputs, redactor, secrets)
     normalised = normalise_text(platform, running_text(platform, collection))
-    raw_digest = hmac.new(digest_key, normalised.encode(), hashlib.sha256).hexdigest()
     config = redactor.redact(platform, normalised)
     reasons = _reasons(request, collection, config)
     return BackupOutcome(
         raw=running_payload(platform, outputs),
-        raw_digest=raw_digest,
+        raw_digest=raw_digest(digest_key, normalised),
         config=None if reasons else config,
         suspicions=tuple(redactor.redact_message(reason, secrets) for reason in reasons),
         host_key=collection.host_key,
@@ -97,6 +96,11 @@ def back_up(
             for note in (*collection.notes, *_rejected_options(platform, outputs))
         ),
     )
+
+
+def raw_digest(key: bytes, normalised: str) -> str:
+    """Keyed digest in hex of a text that ``normalise`` made, before redaction."""
+    return hmac.new(key, normalised.encode(), hashlib.sha256).hexdigest()
 
 
 def redacted_attribution(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectState
 from backups.models.projections import CurrentText, SecretUse
 from backups.models.remotes import GitRemote, RemoteState
-from backups.models.retention import RetentionPolicy
+from backups.models.retention import HistoryDeletion, RetentionPolicy
 from backups.models.snapshots import Snapshot, SnapshotState
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "ArchiveReading",
     "CurrentText",
     "GitRemote",
+    "HistoryDeletion",
     "RemoteState",
     "RetentionPolicy",
     "SecretUse",

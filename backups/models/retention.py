@@ -1,4 +1,4 @@
-"""How long raw copies and logs are kept."""
+"""How long raw copies and logs are kept, and who deleted a history."""
 
 from __future__ import annotations
 
@@ -37,3 +37,26 @@ class RetentionPolicy(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HistoryDeletion(models.Model):
+    """Who deleted stored revisions of a device on purpose, and when; outlives the device."""
+
+    hostname = models.CharField(max_length=255)
+    #: As a plain value: the device may be deleted next.
+    device_id = models.PositiveBigIntegerField()
+    #: What was collected before this moment was deleted; None for everything.
+    before = models.DateTimeField(null=True)
+    snapshot_count = models.PositiveIntegerField()
+    archive_count = models.PositiveIntegerField()
+    suspect_count = models.PositiveIntegerField()
+    #: Name of the user, or ``command line (NAME)`` with the system user's name.
+    deleted_by = models.CharField(max_length=200)
+    deleted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-deleted_at"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.hostname}: by {self.deleted_by}"

@@ -8,10 +8,12 @@ from inventory.models import Device
 
 
 class SnapshotState(models.TextChoices):
-    """Where a snapshot stands. Git is a projection: PENDING becomes COMMITTED, nothing else."""
+    """Where a snapshot stands. Git is a projection: PENDING becomes COMMITTED."""
 
     PENDING = "PENDING", "Not yet in Git"
     COMMITTED = "COMMITTED", "In Git"
+    #: A repair found its text nowhere. The row keeps what it knew, and may come back.
+    LOST = "LOST", "Text lost"
 
 
 class Snapshot(models.Model):
@@ -51,6 +53,8 @@ class Snapshot(models.Model):
     changed_at_text = models.CharField(max_length=100, blank=True)
     #: Kind and name of the foreign history that it was imported from; empty for our own.
     imported_from = models.CharField(max_length=200, blank=True)
+    #: Whether the dates of the device's secrets take this revision into account.
+    is_projected = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["-collected_at", "-id"]
@@ -62,6 +66,11 @@ class Snapshot(models.Model):
             models.Index(fields=["commit"], name="snapshot_commit"),
             models.Index(fields=["-collected_at", "-id"], name="snapshot_newest"),
             models.Index(fields=["run_id", "change_digest"], name="snapshot_change"),
+            models.Index(
+                fields=["device"],
+                name="snapshot_unprojected",
+                condition=models.Q(is_projected=False),
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -69,7 +78,10 @@ class Snapshot(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(state="PENDING", commit="")
-                | (models.Q(state="COMMITTED", pending_text="") & ~models.Q(commit="")),
+                | (
+                    models.Q(state__in=["COMMITTED", "LOST"], pending_text="")
+                    & ~models.Q(commit="")
+                ),
                 name="snapshot_committed_has_commit",
             ),
         ]

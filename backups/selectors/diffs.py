@@ -1,26 +1,90 @@
-"""What differs between two revisions."""
+"""What differs between two revisions, of one device or of two."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from backups.engine.diff.lines import align, lines_of, unified
+from backups.engine.diff.semantic import NoSemanticDiff, semantic_diff
+from backups.engine.diff.side_by_side import Row, side_by_side
+from backups.engine.normalise import normalise_text
 from backups.models import Snapshot
-from backups.selectors.git import git_store
-from backups.selectors.snapshots import SnapshotNotFound
+from backups.selectors.snapshots import snapshot_texts
+from inventory.platforms import UnknownPlatform, get_platform
+
+#: Equal lines around a change, unless said otherwise.
+CONTEXT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two revisions with their redacted texts."""
+
+    old: Snapshot
+    new: Snapshot
+    old_text: str
+    new_text: str
+
+    def unified(self, *, context: int = CONTEXT) -> str:
+        """The unified diff with both revisions named on top; empty when nothing differs."""
+        old, new = lines_of(self.old_text), lines_of(self.new_text)
+        hunks = unified(old, new, align(old, new), context=context)
+        return f"--- {_label(self.old)}\n+++ {_label(self.new)}\n{hunks}" if hunks else ""
+
+    def rows(self, *, context: int = CONTEXT, limit: int | None = None) -> list[Row]:
+        """Both texts next to each other, at most ``limit`` rows."""
+        old, new = lines_of(self.old_text), lines_of(self.new_text)
+        return list(islice(self._rows(old, new, context), limit))
+
+    def semantic(self) -> str:
+        """The difference without regard to order that means nothing. Raises NoSemanticDiff."""
+        platform = self.new.device.platform
+        if self.old.device.platform != platform:
+            raise NoSemanticDiff(
+                f"{self.old.device.hostname} runs {self.old.device.platform}, "
+                f"{self.new.device.hostname} {platform}; compare the plain texts"
+            )
+        return semantic_diff(platform, self.old_text, self.new_text)
+
+    @staticmethod
+    def _rows(old: list[str], new: list[str], context: int) -> Iterator[Row]:
+        return side_by_side(old, new, align(old, new), context=context)
+
+
+def compare(*, old: Snapshot, new: Snapshot, ignore_volatile: bool = True) -> Comparison:
+    """The two revisions, ready to be compared; they may be pending.
+
+    With ``ignore_volatile`` today's rules of the platform are applied to both texts, so that
+    revisions that were stored before a rule was there differ only in what counts today. Raises
+    SnapshotNotFound when a text is lost, DeviceError when Git cannot be read.
+    """
+    texts = list(snapshot_texts(snapshots=[old, new]))
+    if ignore_volatile:
+        texts = [
+            without_volatile(snapshot.device.platform, text)
+            for snapshot, text in zip((old, new), texts, strict=True)
+        ]
+    return Comparison(old=old, new=new, old_text=texts[0], new_text=texts[1])
+
+
+def without_volatile(platform: str, text: str) -> str:
+    """A stored text as it would be stored today; as it is if the platform cannot be used."""
+    try:
+        definition = get_platform(platform)
+    except UnknownPlatform:
+        return text
+    return normalise_text(definition, text)
 
 
 def unified_diff(*, old: Snapshot, new: Snapshot) -> str:
-    """The redacted difference as a unified diff; empty when there is none.
+    """The redacted difference as a unified diff; empty when nothing that counts differs.
 
-    Raises SnapshotNotFound while one of them is not in Git yet, DeviceError when Git fails.
+    Raises what ``compare`` raises.
     """
-    for snapshot in (old, new):
-        if not snapshot.blob:
-            raise SnapshotNotFound(
-                f"{snapshot.device.hostname}: the revision is not in Git yet; it is brought there "
-                "within minutes"
-            )
-    hunks = git_store().diff(old.blob, new.blob)
-    return f"--- {_label(old)}\n+++ {_label(new)}\n{hunks}" if hunks else ""
+    return compare(old=old, new=new).unified()
 
 
 def _label(snapshot: Snapshot) -> str:
-    return f"{snapshot.device.hostname}@{snapshot.commit[:10]}"
+    return f"{snapshot.device.hostname}@{snapshot.commit[:10] or 'pending'}"

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from django.db.models import Q, QuerySet
 
+from backups.engine.git.store import RevisionNotFound
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_store
 from inventory.models import Device
 
+#: In front of a revision's own number, for those that are not in Git yet and have no commit.
+_BY_ID = "id:"
+
 
 class SnapshotNotFound(Exception):
-    """There is no such stored revision; the message says what there is."""
+    """There is no such stored revision, or its text is lost; the message says what there is."""
 
 
 def snapshots_of(*, device: Device) -> QuerySet[Snapshot]:
-    """The revisions of ``device``, newest first."""
-    return Snapshot.objects.filter(device=device).order_by("-collected_at", "-id")
+    """The revisions of ``device``, newest first, each with its device."""
+    snapshots = Snapshot.objects.filter(device=device).select_related("device")
+    return snapshots.order_by("-collected_at", "-id")
 
 
 def snapshot_newest(*, device: Device) -> Snapshot | None:
@@ -29,13 +33,16 @@ def snapshot_newest(*, device: Device) -> Snapshot | None:
 def snapshot_get(*, device: Device, revision: str | None = None) -> Snapshot:
     """The revision of ``device`` whose commit begins with ``revision``, or the newest.
 
-    Raises SnapshotNotFound when there is none or the beginning fits several.
+    ``id:NUMBER`` names a revision by its own number. Raises SnapshotNotFound when there is none or
+    the beginning fits several.
     """
     if revision is None:
         newest = snapshot_newest(device=device)
         if newest is None:
             raise SnapshotNotFound(f"{device.hostname} has no stored configuration yet")
         return newest
+    if revision.startswith(_BY_ID):
+        return _by_id(device, revision.removeprefix(_BY_ID))
     if not (4 <= len(revision) <= 64 and set(revision.lower()) <= set("0123456789abcdef")):
         raise SnapshotNotFound(
             f"'{revision[:70]}' is no revision: give at least 4 hex digits of a commit"
@@ -51,10 +58,11 @@ def snapshot_get(*, device: Device, revision: str | None = None) -> Snapshot:
 
 
 def snapshot_text(*, snapshot: Snapshot) -> str:
-    """The redacted text of ``snapshot``. Raises DeviceError when Git cannot be read."""
-    if snapshot.state == SnapshotState.PENDING:
-        return snapshot.pending_text
-    return git_store().read_blob(snapshot.blob)
+    """The redacted text of ``snapshot``.
+
+    Raises SnapshotNotFound when the text is lost, DeviceError when Git cannot be read.
+    """
+    return next(snapshot_texts(snapshots=[snapshot]))
 
 
 def snapshot_before(*, snapshot: Snapshot) -> Snapshot | None:
@@ -64,28 +72,59 @@ def snapshot_before(*, snapshot: Snapshot) -> Snapshot | None:
     return snapshots_of(device=snapshot.device).filter(earlier).first()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewestText:
-    """A device with the redacted text of its newest revision."""
+def snapshot_texts(*, snapshots: Sequence[Snapshot]) -> Iterator[str]:
+    """The redacted texts of ``snapshots`` in their order, read from Git a hundred at a time.
 
-    device: Device
-    snapshot: Snapshot
-    text: str
+    Raises SnapshotNotFound when a text is lost, DeviceError when Git cannot be read.
+    """
+    for snapshot in snapshots:
+        if snapshot.state == SnapshotState.LOST:
+            raise SnapshotNotFound(_lost(snapshot))
+    blobs = [snapshot.blob for snapshot in snapshots if snapshot.state == SnapshotState.COMMITTED]
+    committed = git_store().read_blobs(blobs) if blobs else iter(())
+    for snapshot in snapshots:
+        if snapshot.state == SnapshotState.PENDING:
+            yield snapshot.pending_text
+            continue
+        try:
+            text = next(committed)[1]
+        except RevisionNotFound as error:
+            raise SnapshotNotFound(_lost(snapshot)) from error
+        yield text
 
 
-def newest_texts(*, tag: str | None = None) -> Iterator[NewestText]:
-    """The newest redacted text of every device (of those with ``tag``), by hostname."""
-    snapshots = (
-        Snapshot.objects.filter(device__is_active=True)
-        .order_by("device_id", "-collected_at", "-id")
-        .distinct("device_id")
-        .select_related("device")
+def revisions_to_compare(
+    *, device: Device, old: str | None, new: str | None, other: Device | None = None
+) -> tuple[Snapshot, Snapshot]:
+    """The two revisions that are named, as ``snapshot_get`` reads names.
+
+    Without ``other`` both are of ``device``: ``new`` is the newest by default and ``old`` the one
+    before ``new``. With ``other`` the second is of that device, and both are the newest by
+    default. Raises SnapshotNotFound.
+    """
+    if other is not None:
+        return snapshot_get(device=device, revision=old), snapshot_get(device=other, revision=new)
+    newer = snapshot_get(device=device, revision=new)
+    older = snapshot_get(device=device, revision=old) if old else snapshot_before(snapshot=newer)
+    if older is None:
+        raise SnapshotNotFound(
+            f"{device.hostname} has no revision before that one; there is nothing to compare"
+        )
+    return older, newer
+
+
+def _by_id(device: Device, number: str) -> Snapshot:
+    is_number = number.isascii() and number.isdigit() and len(number) < 19
+    found = snapshots_of(device=device).filter(pk=int(number)).first() if is_number else None
+    if found is None:
+        raise SnapshotNotFound(
+            f"{device.hostname} has no revision {_BY_ID}{number[:20]}; 'config history' lists them"
+        )
+    return found
+
+
+def _lost(snapshot: Snapshot) -> str:
+    return (
+        f"{snapshot.device.hostname}: the text of revision {snapshot.commit[:10]} is not in the "
+        "Git store; 'manage.py verify_store' tells more"
     )
-    if tag is not None:
-        snapshots = snapshots.filter(device__tags__name__iexact=tag)
-    ordered = sorted(snapshots, key=lambda snapshot: snapshot.device.hostname)
-    committed = [snapshot.blob for snapshot in ordered if snapshot.blob]
-    texts = git_store().read_blobs(committed)
-    for snapshot in ordered:
-        text = next(texts)[1] if snapshot.blob else snapshot.pending_text
-        yield NewestText(device=snapshot.device, snapshot=snapshot, text=text)

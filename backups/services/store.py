@@ -15,8 +15,10 @@ from backups.engine.config_path import config_path
 from backups.engine.findings import FoundAttribution
 from backups.engine.pipeline import BackupOutcome
 from backups.engine.types import RedactedConfig
-from backups.models import Archive, Snapshot, Suspect, SuspectState
+from backups.models import Archive, Snapshot, SnapshotState, Suspect, SuspectState
+from backups.selectors.archives import archive_is_kept
 from backups.selectors.snapshots import snapshot_newest
+from backups.services import projections
 from backups.services.archives import archive_write
 from backups.services.host_keys import remember_host_keys
 from inventory.models import Device
@@ -60,7 +62,7 @@ def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> 
         collected_at=now,
         found=outcome.attribution,
     )
-    if is_new or not snapshot.archives.filter(raw_digest=outcome.raw_digest).exists():
+    if is_new or not archive_is_kept(snapshot=snapshot, raw_digest=outcome.raw_digest):
         _archive(device, outcome, label, now, snapshot=snapshot)
     if not is_new:
         Snapshot.objects.filter(pk=snapshot.pk).update(
@@ -82,6 +84,9 @@ def snapshot_write(
     content_sha256 = hashlib.sha256(text.encode()).hexdigest()
     newest = snapshot_newest(device=device)
     if newest is not None and newest.content_sha256 == content_sha256:
+        if newest.state == SnapshotState.LOST:
+            _bring_back(newest, text)
+            projections.update(device=device, snapshot=newest, text=text)
         return newest, False
     snapshot = Snapshot.objects.create(
         device=device,
@@ -97,7 +102,16 @@ def snapshot_write(
         changed_by=found.user if found else "",
         changed_at_text=found.time if found else "",
     )
+    projections.update(device=device, snapshot=snapshot, text=text)
     return snapshot, True
+
+
+def _bring_back(snapshot: Snapshot, text: str) -> None:
+    """Let a snapshot whose text was lost wait for Git again: the device has the same text still."""
+    snapshot.state = SnapshotState.PENDING
+    snapshot.pending_text = text
+    snapshot.commit = snapshot.blob = ""
+    snapshot.save(update_fields=["state", "pending_text", "commit", "blob"])
 
 
 def locked_device(device_id: int) -> Device:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 
 def _compile_line(value: object) -> object:
@@ -27,6 +27,10 @@ LinePattern = Annotated[re.Pattern[str], BeforeValidator(_compile_line)]
 #: Searched in one line without regard to case.
 RulePattern = Annotated[re.Pattern[str], BeforeValidator(_compile_any_case)]
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+#: One step of a person's work in plain words, on one line.
+RestoreStep = Annotated[
+    str, StringConstraints(min_length=1, max_length=600, pattern=r"^\S[^\x00-\x1f\x7f]*$")
+]
 _LowerCase = Annotated[str, StringConstraints(min_length=2, pattern=r"^[^A-Z\n]+$")]
 
 _STRICT = ConfigDict(extra="forbid")
@@ -324,3 +328,6 @@ class PlatformDefinition:
     changes_device: str = ""
     #: What an operator has to know, in one or two sentences.
     note: str = ""
+    #: How the stored configuration gets onto an empty device, from the vendor's manuals; empty
+    #: where nobody has written it down.
+    restore: Annotated[tuple[RestoreStep, ...], Field(max_length=20)] = ()

@@ -16,7 +16,9 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from netraven_site.celery import app as celery_app
+from netraven_site.key_gate import DatabaseDownError, WrongKeysError, require_keys
 from netraven_site.results import backend_url
+from netraven_site.stack.errors import StackError
 from netraven_site.stack.state import StackState
 
 ADMIN_USER = "admin"
@@ -41,6 +43,16 @@ def migrate() -> bool:
         return False
     call_command("migrate", interactive=False, verbosity=0)
     return True
+
+
+def check_keys() -> None:
+    """Compare the keys with what is stored. Raises StackError with one line per wrong key."""
+    try:
+        require_keys()
+    except WrongKeysError as error:
+        raise StackError(str(error)) from None
+    except DatabaseDownError:
+        raise StackError("the database stopped answering while the keys were checked") from None
 
 
 def collect_static_files() -> bool:

@@ -168,6 +168,7 @@ class Stack:
         """Workers first, as they take the longest; the web needs its static files."""
         self._say("database and broker are running")
         site_setup.migrate()
+        site_setup.check_keys()
         self._say("the database is set up; starting the workers and the web")
         for spec in (*self._workers, processes.beat(self._config)):
             self._supervisor.start(spec)

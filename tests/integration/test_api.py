@@ -40,6 +40,7 @@ LISTS = [
     "runs",
     "device-results",
     "platform-detections",
+    "snapshots",
     "suspects",
 ]
 DEVICE = {"hostname": "sw1", "ip_address": "192.0.2.1", "platform": "cisco_ios"}

@@ -191,9 +191,9 @@ def test_everything_waits_for_the_migration() -> None:
 
 
 def test_the_workers_take_every_queue() -> None:
-    from jobs import tasks
+    from jobs import git_tasks, tasks
 
-    wanted = {tasks.CONTROL_QUEUE, tasks.DEVICES_QUEUE, tasks.ISOLATED_QUEUE, tasks.GIT_QUEUE}
+    wanted = {tasks.CONTROL_QUEUE, tasks.DEVICES_QUEUE, tasks.ISOLATED_QUEUE, git_tasks.GIT_QUEUE}
     taken: list[str] = []
     for name in _WORKERS:
         command = shlex.split(interpolated(_SERVICES[name]["command"], {}))

@@ -362,7 +362,7 @@ def test_the_command_tells_what_it_did(capsys: pytest.CaptureFixture[str]) -> No
     call_command("reconcile")
     assert capsys.readouterr().out == (
         "runs started: 0, devices returned: 0, messages resent: 0, runs ended: 1,"
-        " devices committed: 0, detections ended: 0\n"
+        " devices committed: 0, detections ended: 0, remotes sent: 0, revisions indexed: 0\n"
     )
 
 

@@ -1,32 +1,42 @@
-"""``manage.py config show|diff|history|search``: stored configurations on the command line."""
+"""``manage.py config show|diff|history|search|pack``: stored configurations on the command line."""
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from backups.engine.diff.semantic import NoSemanticDiff
 from backups.engine.errors import DeviceError
+from backups.engine.search import MOST_CONTEXT, PatternError
+from backups.management.private_file import write_private_file
 from backups.models import Snapshot
 from backups.selectors.archives import archive_newest
-from backups.selectors.diffs import unified_diff
+from backups.selectors.device_filter import DeviceFilter
+from backups.selectors.diffs import CONTEXT, Comparison, compare
+from backups.selectors.search import FoundDevice, Search, config_search, search_note
 from backups.selectors.snapshots import (
     SnapshotNotFound,
-    newest_texts,
-    snapshot_before,
+    revisions_to_compare,
     snapshot_get,
     snapshot_text,
     snapshots_of,
 )
-from backups.services.archives import archive_read
+from backups.services.archives import ReasonMissing, archive_read
+from backups.services.restore_pack import RawNotKept, restore_pack
 from credentials.cipher import CipherError
 from credentials.management.base import StackCommand, command_line_user
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
+
+_SEARCH_CONTEXT = range(MOST_CONTEXT + 1)
 
 
 class Command(StackCommand):
@@ -43,19 +53,44 @@ class Command(StackCommand):
         diff.add_argument("hostname")
         diff.add_argument("old", nargs="?", metavar="A")
         diff.add_argument("new", nargs="?", metavar="B")
+        diff.add_argument(
+            "--other", metavar="HOST", help="compare with this device, whose revision is B"
+        )
+        diff.add_argument("--context", type=int, default=CONTEXT, metavar="N", help="equal lines")
+        diff.add_argument(
+            "--all-lines", action="store_true", help="also lines that change by themselves"
+        )
+        form = diff.add_mutually_exclusive_group()
+        form.add_argument(
+            "--semantic", action="store_true", help="without order that means nothing"
+        )
+        form.add_argument(
+            "--side-by-side", action="store_true", help="rows of both texts; needs --json"
+        )
         history = actions.add_parser("history", help="the revisions of a device, newest first")
         history.add_argument("hostname")
+        history.add_argument("--limit", type=int, metavar="N", help="so many revisions only")
         search = actions.add_parser("search", help="lines of the newest configurations")
         search.add_argument("regex")
         search.add_argument("--missing", action="store_true", help="devices without such a line")
         search.add_argument("--tag", help="only devices with this tag")
-        for action in (show, diff, history, search):
+        search.add_argument("--platform", help="only devices of this platform")
+        search.add_argument("--ignore-case", action="store_true")
+        search.add_argument("--fixed", action="store_true", help="plain text instead of a pattern")
+        search.add_argument("--context", type=int, default=0, metavar="N", choices=_SEARCH_CONTEXT)
+        search.add_argument("--limit", type=int, metavar="N", help="so many devices only")
+        pack = actions.add_parser("pack", help="a zip with all that restoring the device needs")
+        pack.add_argument("hostname")
+        pack.add_argument("--revision", metavar="SHA")
+        pack.add_argument("--reason", required=True, help="why; kept with your name")
+        pack.add_argument("--output", type=Path, metavar="FILE.zip", help="readable by you alone")
+        for action in (show, diff, history, search, pack):
             action.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['action']}")(**options)
-        except (DeviceNotFound, SnapshotNotFound, CipherError) as error:
+        except (DeviceNotFound, SnapshotNotFound, NoSemanticDiff, CipherError) as error:
             raise CommandError(str(error)) from None
         except DeviceError as error:
             raise CommandError(error.message) from None
@@ -89,28 +124,48 @@ class Command(StackCommand):
         sys.stdout.buffer.write(raw)
         sys.stdout.buffer.flush()
 
-    def _diff(self, **options: Any) -> None:
+    def _pack(self, **options: Any) -> None:
         device = device_get(hostname=options["hostname"])
-        new = snapshot_get(device=device, revision=options["new"])
-        old: Snapshot | None
-        if options["old"]:
-            old = snapshot_get(device=device, revision=options["old"])
-        else:
-            old = snapshot_before(snapshot=new)
-        if old is None:
-            raise CommandError(
-                f"{device.hostname} has one revision only; there is nothing to compare"
+        snapshot = snapshot_get(device=device, revision=options["revision"])
+        try:
+            pack = restore_pack(
+                snapshot=snapshot, reader=command_line_user(), reason=options["reason"]
             )
-        diff = unified_diff(old=old, new=new)
+        except (RawNotKept, ReasonMissing) as error:
+            raise CommandError(str(error)) from None
+        path: Path = options["output"] or Path(pack.file_name)
+        write_private_file(path, pack.payload)
         if options["json"]:
-            row = {"hostname": device.hostname, "from": old.commit, "to": new.commit, "diff": diff}
-            self.stdout.write(json.dumps(row))
+            size = {"file": str(path), "file_size_bytes": len(pack.payload)}
+            self.stdout.write(json.dumps(_row(snapshot) | size))
             return
-        self.stdout.write(diff, ending="")
+        self.stdout.write(f"{path}: {len(pack.payload)} bytes; begin with RESTORE.md in it")
+
+    def _diff(self, **options: Any) -> None:
+        if options["context"] < 0:
+            raise CommandError("--context takes 0 or more")
+        if options["side_by_side"] and not options["json"]:
+            raise CommandError("--side-by-side gives data: add --json")
+        other = options["other"] and device_get(hostname=options["other"])
+        old, new = revisions_to_compare(
+            device=device_get(hostname=options["hostname"]),
+            old=options["old"],
+            new=options["new"],
+            other=other or None,
+        )
+        comparison = compare(old=old, new=new, ignore_volatile=not options["all_lines"])
+        if options["json"]:
+            self.stdout.write(json.dumps(_diff_row(comparison, options)))
+        elif options["semantic"]:
+            self.stdout.write(comparison.semantic(), ending="")
+        else:
+            self.stdout.write(comparison.unified(context=options["context"]), ending="")
 
     def _history(self, **options: Any) -> None:
         device = device_get(hostname=options["hostname"])
-        rows = [_row(snapshot) for snapshot in snapshots_of(device=device).select_related("device")]
+        if options["limit"] is not None and options["limit"] < 1:
+            raise CommandError("--limit takes 1 or more")
+        rows = [_row(snapshot) for snapshot in snapshots_of(device=device)[: options["limit"]]]
         if options["json"]:
             self.stdout.write(json.dumps({"hostname": device.hostname, "revisions": rows}))
             return
@@ -124,31 +179,55 @@ class Command(StackCommand):
             )
 
     def _search(self, **options: Any) -> None:
+        if options["limit"] is not None and options["limit"] < 1:
+            raise CommandError("--limit takes 1 or more")
+        search = Search(
+            pattern=options["regex"],
+            ignore_case=options["ignore_case"],
+            literal=options["fixed"],
+            missing=options["missing"],
+            context=options["context"],
+            most_lines=None,
+            devices=DeviceFilter(
+                tags=(options["tag"],) if options["tag"] else (),
+                platform=options["platform"] or "",
+            ),
+        )
         try:
-            pattern = re.compile(options["regex"])
-        except re.error as error:
-            raise CommandError(f"'{options['regex']}' is no regular expression: {error}") from None
-        found: list[dict[str, Any]] = []
-        for newest in newest_texts(tag=options["tag"]):
-            lines = [
-                {"line": number, "text": line}
-                for number, line in enumerate(newest.text.splitlines(), start=1)
-                if pattern.search(line)
-            ]
-            if bool(lines) != options["missing"]:
-                found.append({"hostname": newest.device.hostname, "matches": lines})
+            found = islice(config_search(search=search), options["limit"])
+        except PatternError as error:
+            raise CommandError(str(error)) from None
         if options["json"]:
-            self.stdout.write(json.dumps({"devices": found}))
-            return
-        for entry in found:
-            if options["missing"]:
-                self.stdout.write(str(entry["hostname"]))
-            for match in entry["matches"]:
-                self.stdout.write(f"{entry['hostname']}:{match['line']}: {match['text']}")
+            self._write_found_json(found, with_context=search.context > 0)
+        else:
+            for device in found:
+                self._write_found(device, missing=search.missing)
+        note = search_note(search=search)
+        if note:
+            self.stderr.write(note)
+
+    def _write_found_json(self, found: Iterable[FoundDevice], *, with_context: bool) -> None:
+        """One object, written device by device, so that a large answer is never held as a whole."""
+        self.stdout.write('{"devices": [', ending="")
+        for number, device in enumerate(found):
+            row = json.dumps(_found_row(device, with_context=with_context))
+            self.stdout.write(f"{', ' if number else ''}{row}", ending="")
+        self.stdout.write("]}")
+
+    def _write_found(self, device: FoundDevice, *, missing: bool) -> None:
+        if missing:
+            self.stdout.write(device.hostname)
+        for match in device.matches:
+            first = match.line - len(match.before)
+            for number, text in enumerate((*match.before, match.text, *match.after), start=first):
+                mark = ":" if number == match.line else "-"
+                self.stdout.write(f"{device.hostname}{mark}{number}{mark} {text}")
 
 
 def _row(snapshot: Snapshot) -> dict[str, Any]:
+    last_read = snapshot.last_read_at
     return {
+        "id": snapshot.pk,
         "hostname": snapshot.device.hostname,
         "commit": snapshot.commit,
         "state": snapshot.state,
@@ -158,4 +237,32 @@ def _row(snapshot: Snapshot) -> dict[str, Any]:
         "lines_removed": snapshot.lines_removed,
         "run_id": snapshot.run_id,
         "job_name": snapshot.job_name,
+        "changed_by": snapshot.changed_by,
+        "imported_from": snapshot.imported_from,
+        "read_count": snapshot.read_count,
+        "last_read_at": last_read.isoformat(timespec="seconds") if last_read else None,
     }
+
+
+def _diff_row(comparison: Comparison, options: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "hostname": comparison.old.device.hostname,
+        "other_hostname": comparison.new.device.hostname,
+        "from": comparison.old.commit,
+        "from_id": comparison.old.pk,
+        "to": comparison.new.commit,
+        "to_id": comparison.new.pk,
+    }
+    if options["semantic"]:
+        return row | {"diff": comparison.semantic()}
+    if options["side_by_side"]:
+        return row | {
+            "rows": [asdict(line) for line in comparison.rows(context=options["context"])]
+        }
+    return row | {"diff": comparison.unified(context=options["context"])}
+
+
+def _found_row(device: FoundDevice, *, with_context: bool) -> dict[str, Any]:
+    keys = ("line", "text", "before", "after") if with_context else ("line", "text")
+    matches = [{key: getattr(match, key) for key in keys} for match in device.matches]
+    return {"hostname": device.hostname, "matches": matches}

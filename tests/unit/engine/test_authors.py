@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backups.engine.authors import commit_author
-from backups.engine.git_format import format_commit
+from backups.engine.git.format import format_commit
 
 _SHAPE = re.compile(r"[^<>\x00-\x1f\x7f]+ <[A-Za-z0-9._+-]+@[A-Za-z0-9._+-]+>")
 

@@ -42,6 +42,11 @@ def test_a_good_file_is_loaded(tmp_path: Path) -> None:
         (GOOD + 'rules = ["no_such"]', "rules", "unknown 'no_such'"),
         (GOOD + 'rules = "generic"', "rules", "has to be a list"),
         (GOOD + 'extends = "no_such"', "extends", "there is no platform"),
+        (GOOD + 'restore = "one"', "restore", "valid tuple"),
+        (GOOD + 'restore = ["one", ""]', "restore.1", "at least 1 character"),
+        (GOOD + 'restore = ["two\\nlines"]', "restore.0", "match pattern"),
+        (GOOD + f"restore = [{'x' * 601!r}]", "restore.0", "at most 600 characters"),
+        (GOOD + f"restore = {['x'] * 21!r}", "restore", "at most 20 items"),
         (GOOD + 'extends = "lab_os"', "extends", "leads back"),
         (GOOD + 'name = "other"', "name", "has to be the name of the file"),
         (

@@ -76,8 +76,8 @@ def section() -> str:
         "",
         summary(evidence),
         "",
-        "| platform | title | commands | tested with | notes |",
-        "|---|---|---|---|---|",
+        "| platform | title | commands | tested with | restore | notes |",
+        "|---|---|---|---|---|---|",
         *(row(get_platform(name), evidence) for name in NAMES),
         "",
     ]
@@ -93,7 +93,9 @@ def summary(evidence: Evidence) -> str:
         f"devices ({sessions['recorded']} whole sessions, {sessions['excerpt']} excerpts) or from "
         f"real software ({len(evidence.real_software)}); {sessions['made']} more sessions were "
         "written after a device. All others were read from the written sessions of this project "
-        "alone."
+        f"alone. {sum(bool(get_platform(name).restore) for name in NAMES)} of them have "
+        "[steps of their own](howto/restore-a-device.md) for a restore; the others get general "
+        "ones."
     )
 
 
@@ -106,6 +108,7 @@ def row(platform: PlatformDefinition, evidence: Evidence) -> str:
         platform.title,
         "<br>".join(commands(platform)),
         "<br>".join(evidence_of(platform, evidence)),
+        f"{len(platform.restore)} steps" if platform.restore else "general",
         " ".join(text for text in (platform.changes_device, platform.note) if text),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
