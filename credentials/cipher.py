@@ -113,6 +113,11 @@ def sealed_key_id(sealed: bytes) -> str:
         raise CipherError("this is not a value that NetRaven encrypted") from error
 
 
+def is_key_id(text: str) -> bool:
+    """Whether a key may have this id; what a damaged value says mostly is none."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
 def parse_keys(text: str) -> dict[str, bytes]:
     """Keys from ``"id:base64,id:base64"``, the current one first.
 

@@ -13,7 +13,7 @@ from typing import Final
 from django.conf import settings
 from django.utils import timezone
 
-from credentials.cipher import Cipher, CipherError, key_fingerprint
+from credentials.cipher import Cipher, CipherError, is_key_id, key_fingerprint
 from credentials.models import InstallationKey
 from credentials.sealed import KeyUses, SealedColumn, counted, key_uses
 from credentials.services import installation_cipher
@@ -48,7 +48,8 @@ def encryption_key_findings(columns: Sequence[SealedColumn]) -> KeyFindings:
             "to NETRAVEN_ENCRYPTION_KEYS, behind the first one; if it is lost for good, set "
             "NETRAVEN_ALLOW_MISSING_KEYS=true"
             for key_id, counts in uses.items()
-            if key_id not in cipher.keys
+            # What is no id of a key stands in a damaged value, which no key would open.
+            if key_id not in cipher.keys and is_key_id(key_id)
         ),
         wrong=tuple(
             f"encryption key '{key_id}' of NETRAVEN_ENCRYPTION_KEYS is not the key of this name "
@@ -72,7 +73,8 @@ def redaction_key_problem() -> str | None:
         f"NETRAVEN_REDACTION_KEY is not the key that has made the tokens since "
         f"{kept.created_at:%Y-%m-%d}; every token in every configuration would change: configure "
         "that key again, or accept the new one with "
-        "'python manage.py rotate_keys --accept-redaction-key'"
+        "'python manage.py rotate_keys --accept-redaction-key' or, where NetRaven brings its own "
+        "database, 'python manage.py up --accept-redaction-key'"
     )
 
 

@@ -18,12 +18,14 @@ from backups.selectors.device_filter import DeviceFilter
 from backups.selectors.search import Search, SearchPage, config_search_page
 
 _MOST_PAGES = 100_000
+#: Each one is a query within the query when all of them are asked for.
+_MOST_TAGS = 20
 
 
 class DeviceFilterSerializer(serializers.Serializer[Any]):
     """Which devices a question is about; ``tag`` may be given several times."""
 
-    tag = serializers.ListField(child=serializers.CharField(), default=list)
+    tag = serializers.ListField(child=serializers.CharField(), default=list, max_length=_MOST_TAGS)
     all_tags = serializers.BooleanField(default=False)
     platform = serializers.CharField(default="", allow_blank=True)
     zone = serializers.CharField(default="", allow_blank=True)

@@ -65,17 +65,22 @@ class PackedFile:
 
 
 def restore_guide(
-    *, facts: Mapping[str, str], files: Sequence[PackedFile], steps: Sequence[str]
+    *,
+    facts: Mapping[str, str],
+    files: Sequence[PackedFile],
+    steps: Sequence[str],
+    missing: Sequence[str] = (),
 ) -> str:
     """The page, Markdown.
 
     ``facts`` maps names for people to values of any text, ``steps`` are those of the platform;
-    without any, general ones stand in their place.
+    without any, general ones stand in their place. ``missing`` says what could not be read.
     """
     lines = ["# Restore", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {_code(value)} |" for name, value in facts.items()]
     lines += ["", "## What is in this pack", "", "| file | bytes | SHA-256 |", "|---|---|---|"]
     lines += [f"| {_code(file.path)} | {file.size_bytes} | `{file.sha256}` |" for file in files]
+    lines += [line for what in missing for line in ("", f"**Not in it**: {_code(what)}")]
     lines += ["", "## Before you begin", ""]
     lines += [f"- {warning}" for warning in WARNINGS]
     lines += ["", "## Steps", ""]

@@ -36,6 +36,7 @@ _UNSUPPORTED = (
     (re.compile(r"\(\?#"), "comments are not supported"),
     (re.compile(r"\\Z"), "'\\Z' is not supported; '$' is the end of a line"),
 )
+_COUNTS = re.compile(r"\{(\d+),(\d+)\}")
 #: Steps over quoted parts, classes and escapes; names what would look beyond the line.
 _BEYOND_LINE = re.compile(
     r"\\Q.*?(?:\\E|\Z)"
@@ -169,6 +170,9 @@ def _explained(pattern: str, error: Exception) -> str:
     """Why ``pattern`` was refused, in one line."""
     said = error.args[0] if error.args else b""
     reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    counts = _COUNTS.search(reason)
+    if counts and int(counts[1]) > int(counts[2]):
+        return f"'{counts[0][:70]}' repeats from more to less; give the smaller number first"
     if "too large" in reason or "repetition size" in reason:
         return "the pattern is too large; repeat at most 1000 times and nest less"
     for form, words in _UNSUPPORTED:

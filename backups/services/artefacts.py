@@ -21,6 +21,7 @@ from backups.selectors.archives import artefact_newest
 from backups.services.archives import archive_write
 from backups.services.redaction import redaction_key
 from backups.services.store import locked_device
+from credentials.services import installation_cipher
 from inventory.models import Device
 
 #: A plain file name, on every file system and in a zip.
@@ -43,15 +44,15 @@ def artefact_store(
 ) -> tuple[Archive, bool]:
     """Keep ``payload`` as the file ``name`` of ``device``; the row, and whether it is a new one.
 
-    The newest bytes of this name once more make no row. ``collected_at`` is now unless given. The
-    row of the device is locked. Raises ValidationError for a name, a media type or a size that is
-    not allowed.
+    The newest bytes of this name once more make no row, unless the key to those that are kept is
+    lost. ``collected_at`` is now unless given. The row of the device is locked. Raises
+    ValidationError for a name, a media type or a size that is not allowed.
     """
     _validate(name, payload, media_type)
     digest = hmac.digest(redaction_key(), payload, hashlib.sha256).hex()
     device = locked_device(device.pk)
     newest = artefact_newest(device=device, name=name)
-    if newest is not None and newest.raw_digest == digest:
+    if newest is not None and newest.raw_digest == digest and _can_be_opened(newest):
         return newest, False
     archive = archive_write(
         device=device,
@@ -63,6 +64,10 @@ def artefact_store(
         media_type=media_type,
     )
     return archive, True
+
+
+def _can_be_opened(archive: Archive) -> bool:
+    return archive.key_id in installation_cipher().keys
 
 
 def _validate(name: str, payload: bytes, media_type: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from backups.engine.authors import commit_author
+from backups.engine.git.branch import IMPORTED, MAIN
 from backups.engine.redaction import redacted_from_store
 from backups.engine.types import CommitRequest
 from backups.models import Snapshot, SnapshotState
@@ -52,7 +54,7 @@ def _commit_oldest(device_id: int) -> bool:
             job_name=snapshot.job_name,
             author=commit_author(snapshot.changed_by, device.hostname),
             collected_at=int(snapshot.collected_at.timestamp()),
-            branch=_branch(snapshot),
+            branch=branch_of(snapshot),
         )
     )
     snapshot.state = SnapshotState.COMMITTED
@@ -82,9 +84,15 @@ def _count_again(snapshot: Snapshot) -> None:
     snapshot.change_digest = change.digest
 
 
-def _branch(snapshot: Snapshot) -> str:
-    """Foreign history that comes after our own has a branch, so that main shows the newest text."""
+def branch_of(snapshot: Snapshot) -> str:
+    """The branch for a snapshot that is to be committed now.
+
+    Foreign history for which main has something newer already stands on a branch of its own, so
+    that main shows the newest text.
+    """
     if not snapshot.imported_from:
-        return "main"
-    own = Snapshot.objects.filter(device=snapshot.device_id, imported_from="")
-    return "imported" if own.exists() else "main"
+        return MAIN
+    later = Q(collected_at__gt=snapshot.collected_at)
+    later |= Q(collected_at=snapshot.collected_at, id__gt=snapshot.pk)
+    in_git = Snapshot.objects.filter(device=snapshot.device_id, state=SnapshotState.COMMITTED)
+    return IMPORTED if in_git.filter(later).exists() else MAIN

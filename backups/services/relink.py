@@ -97,6 +97,8 @@ def _become(rows: Sequence[Snapshot], by_id: dict[int, Linked]) -> Iterator[int]
     """Fill ``rows`` in; gives the devices of those whose text is another one."""
     for row in rows:
         entry = by_id[row.pk]
+        if row.state == SnapshotState.PENDING:
+            continue  # was lost; a backup has found its text again meanwhile
         if entry.is_lost:
             row.state = SnapshotState.LOST
             continue

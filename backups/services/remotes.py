@@ -146,7 +146,7 @@ def push_plan(*, remote_id: int) -> PushPlan | None:
         name=remote.name,
         url=remote.url,
         zone_id=remote.zone_id,
-        zone_branch=zone_branch(zone.name) if zone else None,
+        zone_branch=zone_branch(zone.pk) if zone else None,
         zone_paths=paths_of_zone(zone.pk) if zone else frozenset(),
         target=target,
         problem=problem,
@@ -201,9 +201,9 @@ def remote_push(*, remote: GitRemote) -> PushOutcome:
     return outcome
 
 
-def zone_branch(zone_name: str) -> str:
-    """The store's branch with the history of one zone."""
-    return f"zone-{zone_name}"
+def zone_branch(zone_id: int) -> str:
+    """The store's branch with the history of one zone, whatever the zone is called by now."""
+    return f"zone-{zone_id}"
 
 
 def backoff(failures: int) -> timedelta:

@@ -67,7 +67,7 @@ def _rebuild(progress: Progress, repaired: Repaired) -> None:
     repaired.replaced = rebuilt.replaced
     repaired.named += rebuilt.named
     repaired.done.append(
-        f"the Git store was built anew with {rebuilt.done} snapshots; all commits have new ids, so "
+        f"the Git store was built anew with {rebuilt.done} snapshots; commits have new ids, so "
         "remotes have another history now"
     )
     if rebuilt.changed:

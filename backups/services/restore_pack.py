@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from backups.engine.config_path import config_path
+from backups.engine.errors import DeviceError
 from backups.engine.restore_guide import PackedFile, restore_guide
 from backups.models import Archive, Snapshot
 from backups.selectors.archives import archive_newest, artefacts_of
-from backups.selectors.snapshots import snapshot_text
+from backups.selectors.snapshots import SnapshotNotFound, snapshot_text
 from backups.services.archives import archive_read
+from credentials.cipher import CipherError
 from inventory.models import Device
 from inventory.platforms import UnknownPlatform, get_platform
 
@@ -44,8 +46,8 @@ def restore_pack(
     """The pack of ``snapshot``: raw and redacted configuration, artefacts, facts and steps.
 
     Each raw copy that goes into it is recorded as a reading before it is opened. The same state
-    gives the same bytes. Raises RawNotKept, ReasonMissing, CipherError when a raw copy cannot be
-    opened and DeviceError when Git cannot be read.
+    gives the same bytes. Raises RawNotKept, ReasonMissing, and CipherError when the raw
+    configuration cannot be opened; what else cannot be read is named in the pack and left out.
     """
     archive = archive_newest(snapshot=snapshot)
     if archive is None:
@@ -57,14 +59,22 @@ def restore_pack(
     raw = read(archive)
     extension = _extension(raw)
     files = {f"raw/running-config.{extension}": raw}
-    files[f"redacted/running-config.{extension}"] = snapshot_text(snapshot=snapshot).encode()
+    missing: list[str] = []
+    try:
+        text = snapshot_text(snapshot=snapshot)
+        files[f"redacted/running-config.{extension}"] = text.encode()
+    except (DeviceError, SnapshotNotFound) as error:
+        missing.append(f"the redacted configuration: {error}")
     for artefact in artefacts_of(device=snapshot.device):
-        files[f"artefacts/{artefact.name}"] = read(artefact)
+        try:
+            files[f"artefacts/{artefact.name}"] = read(artefact)
+        except CipherError as error:
+            missing.append(f"artefact {artefact.name}: {error}")
     packed = list(_packed(files))
     facts = _facts(snapshot, archive)
-    listing = {"files": [asdict(file) for file in packed]}
+    listing = {"files": [asdict(file) for file in packed], "missing": missing}
     files["facts.json"] = (json.dumps(facts | listing, indent=2) + "\n").encode()
-    files["RESTORE.md"] = _guide(snapshot, facts, packed).encode()
+    files["RESTORE.md"] = _guide(snapshot, facts, packed, missing).encode()
     return RestorePack(
         file_name=_file_name(snapshot), payload=_zip(files, modified=snapshot.collected_at)
     )
@@ -104,7 +114,12 @@ def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _guide(snapshot: Snapshot, facts: Mapping[str, object], files: list[PackedFile]) -> str:
+def _guide(
+    snapshot: Snapshot,
+    facts: Mapping[str, object],
+    files: list[PackedFile],
+    missing: list[str],
+) -> str:
     try:
         platform = get_platform(snapshot.device.platform)
         title, steps = platform.title, platform.restore
@@ -120,7 +135,7 @@ def _guide(snapshot: Snapshot, facts: Mapping[str, object], files: list[PackedFi
         "configuration of": str(facts["collected_at"]),
         "commit": str(facts["commit"]),
     }
-    return restore_guide(facts=shown, files=files, steps=steps)
+    return restore_guide(facts=shown, files=files, steps=steps, missing=missing)
 
 
 def _file_name(snapshot: Snapshot) -> str:

@@ -70,8 +70,8 @@ class GitCheck:
         number = len(self._commits()) - named.values("commit").distinct().count()
         if number > 0:
             self._report.notes.append(
-                f"{number} commits are named by no snapshot; a process that dies right after a "
-                "commit and a removed file leave one each, which does no harm"
+                f"{number} commits are named by no snapshot; a deleted revision, a removed file "
+                "and a process that dies right after a commit leave one each, which does no harm"
             )
 
     def _commits(self) -> set[bytes]:
@@ -96,7 +96,7 @@ class GitCheck:
 
     def _commit_problem(self, row: Snapshot, blob: str | None) -> Finding | None:
         if _packed(row.commit) not in self._reachable:
-            detail = f"the branch main does not contain its commit {row.commit[:10]}"
+            detail = f"the history does not contain its commit {row.commit[:10]}"
         elif blob != row.blob:
             detail = f"in its commit {row.commit[:10]} something else stands at {row.path}"
         else:

@@ -43,9 +43,14 @@ class Stack:
         *,
         output: Callable[[str], None],
         echo: Callable[[str], None] | None = None,
+        accept_redaction_key: bool = False,
     ) -> None:
-        """``output`` gets the stack's own lines; ``echo``, if given, those of the processes."""
+        """``output`` gets the stack's own lines; ``echo``, if given, those of the processes.
+
+        With ``accept_redaction_key`` another redaction key than before is no reason to stop.
+        """
         self._config = config
+        self._accept_redaction_key = accept_redaction_key
         self._data_dir = config.data_dir.resolve()
         self._say = tolerant(output)
         self._supervisor = Supervisor(
@@ -168,7 +173,7 @@ class Stack:
         """Workers first, as they take the longest; the web needs its static files."""
         self._say("database and broker are running")
         site_setup.migrate()
-        site_setup.check_keys()
+        site_setup.check_keys(accept_redaction_key=self._accept_redaction_key)
         self._say("the database is set up; starting the workers and the web")
         for spec in (*self._workers, processes.beat(self._config)):
             self._supervisor.start(spec)

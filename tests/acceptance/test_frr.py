@@ -151,7 +151,7 @@ def readings(backups: Backups, reason: str) -> list[tuple[str, str]]:
     assert state is not None
     with psycopg.connect(state.database_url) as connection:
         rows = connection.execute(
-            "SELECT hostname, reader FROM backups_archivereading reading"
+            "SELECT device.hostname, reader FROM backups_archivereading reading"
             " JOIN backups_archive archive ON archive.id = archive_id"
             " JOIN inventory_device device ON device.id = device_id"
             " WHERE reason LIKE %s ORDER BY reading.id",

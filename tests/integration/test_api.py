@@ -204,6 +204,16 @@ def test_errors_have_one_shape(
     assert (found, error_of(answer)["code"]) == (status, code), answer
 
 
+def test_json_that_is_nested_too_deeply_is_the_clients_fault(admin: Caller) -> None:
+    status, answer = admin("POST", "tags/", "[" * 100_000)
+    assert (status, error_of(answer)["code"]) == (400, "parse_error")
+
+
+def test_writing_to_no_address_is_not_found_without_a_csrf_token_too() -> None:
+    status, answer = Caller(Client(enforce_csrf_checks=True))("POST", "snapshots/abc/raw/", {})
+    assert (status, error_of(answer)["code"]) == (404, "not_found")
+
+
 def test_an_address_without_its_slash_is_redirected(client: Client) -> None:
     answer = client.get(f"{API}devices")
     assert (answer.status_code, answer["Location"]) == (301, f"{API}devices/")

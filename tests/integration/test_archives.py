@@ -277,6 +277,16 @@ def test_the_same_bytes_again_make_no_second_row() -> None:
     assert first.raw_digest != hashlib.sha256(BINARY).hexdigest(), "it would tell what is in it"
 
 
+def test_the_same_bytes_again_make_a_row_where_the_key_of_the_old_one_is_lost() -> None:
+    device = DeviceFactory.create()
+    lost, _ = artefact_store(device=device, name="vlan.dat", payload=BINARY)
+    Archive.objects.filter(pk=lost.pk).update(key_id="lost")
+    again, is_new = artefact_store(device=device, name="vlan.dat", payload=BINARY)
+    assert is_new and again.pk != lost.pk
+    newest = artefact_get(device=device, name="vlan.dat")
+    assert archive_read(archive=newest, reader="me", reason="x") == BINARY
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_same_bytes_at_once_make_one_row() -> None:
     device = DeviceFactory.create()

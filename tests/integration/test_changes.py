@@ -180,6 +180,7 @@ def test_the_command_prints_changes() -> None:
         "--since", "1h"
     )
     assert "d4" not in run("--run", "2", "--min-devices", "2")
+    assert "a1, b2, c3" in run("--run", "2", "--limit", "9" * 30)
     printed = json.loads(run("--json", "--tag", "core"))
     assert [entry["device_count"] for entry in printed["changes"]] == [2]
     assert [entry["devices"] for entry in printed["first_revisions"]] == [["a1", "b2"]]

@@ -109,5 +109,6 @@ def test_history(device: Device) -> None:
     assert rows[0]["last_read_at"] is not None
     assert rows[1]["imported_from"] == "rancid /srv/rancid"
     assert len(run("history", "core-1", "--limit", "1").splitlines()) == 1
+    assert len(run("history", "core-1", "--limit", "9" * 30).splitlines()) == 2
     with pytest.raises(CommandError, match="--limit takes 1 or more"):
         run("history", "core-1", "--limit", "0")

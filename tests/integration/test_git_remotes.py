@@ -30,6 +30,7 @@ from backups.services.remotes import (
     remote_save,
     remotes_mark_changed,
     remotes_take_due,
+    zone_branch,
 )
 from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential
@@ -316,11 +317,15 @@ def test_a_zone_gets_its_devices_and_no_others(server: GitServer, git_directory:
     remote = add_remote(server.url, credential=bot(), zone=zone)
     assert remote_lag(remote=remote).snapshots == 1
     remote_push(remote=remote)
-    assert remote.pushed_commit == git_store().branches()["zone-plant-a"]
+    assert remote.pushed_commit == git_store().branches()[zone_branch(zone.pk)]
     assert remote_lag(remote=remote).snapshots == 0
     files = run_git(server.repository, "ls-tree", "-r", "--name-only", "main").split()
     assert files == [mine.path]
-    assert run_git(server.repository, "show", f"main:{mine.path}") == "ours\n"
+    zone.name = "plant-b"
+    zone.save()
+    commit(ours, "ours, changed\n")
+    assert remote_push(remote=remote).state == RemoteState.OK
+    assert run_git(server.repository, "show", f"main:{mine.path}") == "ours, changed\n"
     log = run_git(server.repository, "log", "-p", "main")
     assert "theirs" not in log
     run_git(git_directory, "fsck", "--strict")

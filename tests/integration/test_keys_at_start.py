@@ -69,6 +69,15 @@ def test_the_right_keys_are_right() -> None:
 
 
 @pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("damaged", [b"", b"\x01", bytes(40), b"\x01\x03\xffld" + bytes(40)])
+def test_a_damaged_value_names_no_key_that_could_be_missing(damaged: bytes) -> None:
+    CredentialFactory.create()
+    Credential.objects.filter(pk=Credential.objects.latest("pk").pk).update(sealed_password=damaged)
+    assert keys_check().missing == ()
+    require_keys()
+
+
+@pytest.mark.usefixtures("stored")
 def test_a_missing_key_is_named_with_what_needs_it(use: Use) -> None:
     use(NEW, OTHER)
     (line,) = keys_check().missing
@@ -329,6 +338,9 @@ def test_up_refuses_other_keys_in_one_line(tmp_path: Path) -> None:
             assert "worker" not in refused.stdout
         assert up.processes() == []
         up.start()
+        up.stop()
+        up = Up(data_dir, NETRAVEN_REDACTION_KEY="r" * 32)
+        up.start("--accept-redaction-key")
     finally:
         up.kill_all()
 

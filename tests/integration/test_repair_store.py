@@ -7,17 +7,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from backups.engine.errors import DeviceError
 from backups.engine.git.inspection import Inspection
+from backups.engine.git.maintenance import MAINTENANCE
 from backups.engine.git.rebuild import JOURNAL, Rebuild
+from backups.engine.git.turn import alone
 from backups.models import Archive, CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_store
 from backups.selectors.snapshots import SnapshotNotFound, snapshot_text
 from backups.services.commits import snapshots_commit
+from backups.services.history_deletion import history_delete
 from backups.services.rebuild import store_rebuild
 from backups.services.repair import Repaired, store_repair
 from backups.services.store import RunLabel, backup_store, locked_device
@@ -111,6 +115,18 @@ def test_commits_keep_author_time_and_order(git_directory: Path) -> None:
     assert run_git(git_directory, "log", "--format=%an", "main").splitlines()[-1] == "jane"
 
 
+def test_commits_that_can_be_read_keep_their_ids(
+    git_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dates of commits are in no row, and a commit with another date has another id."""
+    with monkeypatch.context() as past:
+        past.setattr("backups.engine.git.store.time", SimpleNamespace(time=lambda: 1_500_000_000))
+        store_some(devices=1)
+    before = list(Snapshot.objects.order_by("pk").values_list("commit", flat=True))
+    store_rebuild(progress=nothing)
+    assert list(Snapshot.objects.order_by("pk").values_list("commit", flat=True)) == before
+
+
 def test_a_sound_store_is_left_alone(git_directory: Path) -> None:
     store_some()
     tip = run_git(git_directory, "rev-parse", "main")
@@ -199,6 +215,47 @@ def test_the_exchange_waits_for_whoever_writes(git_directory: Path) -> None:
     assert waiting.state == SnapshotState.COMMITTED
     assert store_verify(progress=nothing).is_clean
     assert_sound(git_directory)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_writer_that_is_slow_does_not_end_the_repair(git_directory: Path) -> None:
+    """New writers wait for a repair that waits: it steps back from time to time."""
+    store_some(devices=1)
+
+    def impatient() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '300ms'")
+        store_rebuild(progress=nothing)
+
+    def write() -> None:
+        with transaction.atomic():
+            locked_device(Device.objects.get().pk)
+            is_writing.set()
+            assert may_end.wait(30)
+
+    is_writing, may_end = Event(), Event()
+    begun: set[object] = set()
+
+    def is_second_attempt() -> bool:
+        begun.update(waits_since())
+        return len(begun) > 1
+
+    with ThreadPoolExecutor(2) as pool:
+        writer = in_thread(pool, write)
+        assert is_writing.wait(30)
+        rebuilt = in_thread(pool, impatient)
+        wait_for(is_second_attempt, "a second attempt")
+        may_end.set()
+        writer.result(30)
+        rebuilt.result(30)
+    assert len(asides(git_directory)) == 1
+
+
+def waits_since() -> list[object]:
+    """When the statements began that wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT query_start FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return [began for (began,) in cursor.fetchall()]
 
 
 def test_only_one_repair_at_a_time(git_directory: Path) -> None:
@@ -354,6 +411,54 @@ def test_a_lost_newest_text_comes_back_with_the_next_backup(git_directory: Path)
     assert (again.pk, again.state) == (snapshot.pk, SnapshotState.COMMITTED)
     assert snapshot_text(snapshot=again) == text
     assert store_verify(progress=nothing).is_clean
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_a_lost_text_that_a_backup_finds_during_a_repair(
+    git_directory: Path, is_committed: bool
+) -> None:
+    """Its row must not become lost again, and what waits for Git must not be in its way."""
+    store_some(devices=1, revisions=1)
+    snapshot = Snapshot.objects.get()
+    text = snapshot_text(snapshot=snapshot)
+    Archive.objects.all().delete()
+    CurrentText.objects.all().delete()
+    empty_folder(git_directory)
+    repair()
+
+    def back_up(_: int) -> None:
+        store(snapshot.device, text, commit=is_committed)
+
+    rebuilt = store_rebuild(progress=back_up)
+    assert (rebuilt.lost, rebuilt.named) == ((0, []) if is_committed else (1, rebuilt.named))
+    snapshots_commit(device_id=snapshot.device_id)
+    assert texts() == {snapshot.pk: text}
+    assert store_verify(progress=nothing).is_clean
+
+
+def test_a_history_that_is_deleted_during_a_repair_does_not_come_back(git_directory: Path) -> None:
+    store_some()
+    device = Device.objects.all()[0]
+    path = Snapshot.objects.filter(device=device)[0].path
+
+    def delete(_: int) -> None:
+        if Snapshot.objects.filter(device=device).exists():
+            history_delete(device=device, deleted_by="jane")
+
+    store_rebuild(progress=delete)
+    assert path not in Inspection(git_directory).files()
+    assert store_verify(progress=nothing).is_clean
+
+
+def test_a_repair_and_a_maintenance_keep_out_of_each_others_way(git_directory: Path) -> None:
+    store_some(devices=1)
+    with Rebuild(git_directory).alone(), pytest.raises(DeviceError, match="or a repair"):
+        git_store().maintain()
+    with (
+        alone(git_directory, MAINTENANCE),
+        pytest.raises(DeviceError, match="A maintenance of the Git store is under way"),
+    ):
+        repair()
 
 
 # --- killed in the middle -----------------------------------------------------------------------

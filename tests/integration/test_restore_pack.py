@@ -158,6 +158,24 @@ def test_what_a_device_says_is_no_markup() -> None:
     assert "| software version | unknown |" in guide
 
 
+def test_what_else_cannot_be_read_is_named_and_left_out(git_directory: Path) -> None:
+    snapshot = stored()
+    artefact, _ = artefact_store(
+        device=snapshot.device, name="full.ucs", payload=UCS, media_type="application/x-ucs"
+    )
+    Archive.objects.filter(pk=artefact.pk).update(sealed=b"\x01\x04gone" + bytes(40))
+    git_directory.rename(git_directory.with_name("away"))
+    files = files_in(pack_of(snapshot))
+    assert files["raw/running-config.cfg"] == RAW
+    assert set(files) == {"raw/running-config.cfg", "facts.json", "RESTORE.md"}
+    missing = json.loads(files["facts.json"])["missing"]
+    assert [what.split(":")[0] for what in missing] == [
+        "the redacted configuration",
+        "artefact full.ucs",
+    ]
+    assert files["RESTORE.md"].count(b"**Not in it**") == 2
+
+
 def test_without_a_raw_copy_there_is_none() -> None:
     snapshot = stored()
     Archive.objects.all().delete()

@@ -262,6 +262,7 @@ def test_the_links_lead_through_all_pages(many: list[str], ask: Callable[..., An
         ({"q": "x", "page": 0}, "page", "1"),
         ({"q": "x", "size": 501}, "size", "500"),
         ({"q": "x", "missing": "maybe"}, "missing", "boolean"),
+        ({"q": "x", "tag": [f"t{number}" for number in range(21)]}, "tag", "20"),
     ],
 )
 def test_wrong_questions_are_told(
@@ -340,6 +341,11 @@ def test_the_command_says_what_it_could_not_search() -> None:
     printed, said = run("x", "--json")
     assert json.loads(printed) == {"devices": []}
     assert said.startswith("1 devices were left out")
+
+
+@pytest.mark.usefixtures("fleet")
+def test_the_command_takes_any_limit() -> None:
+    assert run("ntp server", "--limit", "9" * 30) == ("core1:2: ntp server 1\n", "")
 
 
 @pytest.mark.parametrize(

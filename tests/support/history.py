@@ -6,24 +6,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from backups.models import Snapshot
-from backups.services.commits import snapshots_commit
-from backups.services.store import RunLabel, backup_store
+from backups.services.store import RunLabel
 from inventory.models import Device
-from tests.factories import backup_outcome
-
-NIGHTLY = RunLabel(run_id=1, job_name="nightly")
+from tests.support.stored import LABEL, store
 
 
-def store_texts(device: Device, texts: Iterable[str], label: RunLabel = NIGHTLY) -> list[Snapshot]:
+def store_texts(device: Device, texts: Iterable[str], label: RunLabel = LABEL) -> list[Snapshot]:
     """Store ``texts`` as revisions of ``device``, in Git as well, oldest first."""
-    snapshots = []
-    for text in texts:
-        snapshot = backup_store(device=device, outcome=backup_outcome(text), label=label)
-        assert snapshot is not None
-        snapshots_commit(device_id=device.pk)
-        snapshot.refresh_from_db()
-        snapshots.append(snapshot)
-    return snapshots
+    return [store(device, text, label=label) for text in texts]
 
 
 def copy_rows(snapshots: Iterable[Snapshot], count: int) -> None:

@@ -25,9 +25,9 @@ from tests.support.git_repository import run_git
 LABEL = RunLabel(run_id=1, job_name="nightly")
 
 
-def store(device: Device, text: str, *, commit: bool = True) -> Snapshot:
+def store(device: Device, text: str, *, commit: bool = True, label: RunLabel = LABEL) -> Snapshot:
     """A snapshot of ``device`` with ``text``, in Git unless ``commit`` is False."""
-    snapshot = backup_store(device=device, outcome=backup_outcome(text), label=LABEL)
+    snapshot = backup_store(device=device, outcome=backup_outcome(text), label=label)
     assert snapshot is not None
     if commit:
         snapshots_commit(device_id=device.pk)

@@ -73,18 +73,18 @@ class Up:
             text=True,
         )
 
-    def start(self) -> Up:
+    def start(self, *options: str) -> Up:
         """Start it and wait until it says that it is ready."""
         with self.output_file.open("wb") as output:
-            self.process = self.popen(stdout=output)
+            self.process = self.popen(*options, stdout=output)
         wait_until(self._ready_or_over, "up is ready", READY_SECONDS)
         assert self.process.poll() is None, self.output()
         return self
 
-    def popen(self, *, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    def popen(self, *options: str, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
         """Start it without waiting."""
         return subprocess.Popen(
-            [sys.executable, "manage.py", "up"],
+            [sys.executable, "manage.py", "up", *options],
             cwd=_PROJECT,
             env=self._environment,
             stdout=stdout,

@@ -23,7 +23,8 @@ _PARTS_BUDGET = 3_000_000
 _MOST_PAIRINGS = 400
 _PAIRINGS_BUDGET = 10_000
 
-_PART = re.compile(r"\w+|\s+|[^\w\s]")
+#: Words, blanks, single signs. A combining character is no part of ``\w``, but of its word.
+_PART = re.compile(r"[\w\u0080-\U0010ffff]+|\s+|[^\w\s]")
 
 #: Half-open stretches of a line in code points.
 Marks = tuple[tuple[int, int], ...]

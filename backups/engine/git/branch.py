@@ -27,6 +27,8 @@ from backups.engine.git.turn import wait_until
 from backups.engine.synced_file import sync_folder
 
 MAIN = "main"
+#: Foreign history that is older than what main had of its device already.
+IMPORTED = "imported"
 #: Git holds a branch's lock for a moment only; ``git gc`` somewhat longer.
 _FOREIGN_LOCK_TIMEOUT_SECONDS = 10.0
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")

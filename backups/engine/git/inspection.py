@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from backups.engine.errors import DeviceError
-from backups.engine.git.branch import Branch, branch_ref
+from backups.engine.git.branch import IMPORTED, MAIN, Branch
 from backups.engine.git.command import GitCommand
 from backups.engine.git.failures import os_errors_named, store_failure
 from backups.engine.git.format import Tree, parse_tree, tree_of_commit
@@ -94,10 +94,13 @@ class Inspection:
             return Branch(self._path).tip() is None
 
     def commit_ids(self) -> set[bytes]:
-        """The commits on the main branch, 20 bytes each. Raises DeviceError."""
-        if self.is_empty():
+        """The commits of all snapshots' branches, 20 bytes each. Raises DeviceError."""
+        with os_errors_named(self._path):
+            found = (Branch(self._path, name).tip() for name in (MAIN, IMPORTED))
+            tips = [tip for tip in found if tip is not None]
+        if not tips:
             return set()
-        output = self._git.run(["rev-list", branch_ref("main")])
+        output = self._git.run(["rev-list", *tips, "--"])
         return {bytes.fromhex(line.decode("ascii")) for line in output.split()}
 
     def files(self) -> dict[str, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from backups.engine.git.branch import MAIN, branch_ref
 from backups.engine.git.command import GitCommand
 from backups.engine.git.failures import store_failure
-from backups.engine.git.turn import writing_turn
+from backups.engine.git.maintenance import MAINTENANCE
+from backups.engine.git.turn import lock_name, writing_turn
 from backups.engine.synced_file import TEMPORARY_PREFIX, write_synced
 
 _HEAD = f"ref: {branch_ref(MAIN)}\n"
@@ -23,7 +24,9 @@ _CONFIG = """\
 \tdenyDeletes = true
 """
 #: What a start that was killed, or the disk itself, may have left where the store is to be.
-_HARMLESS_NAMES = frozenset({"config", "lost+found", "netraven.lock", "objects", "refs"})
+_HARMLESS_NAMES = frozenset(
+    {"config", "lost+found", "netraven.lock", lock_name(MAINTENANCE), "objects", "refs"}
+)
 
 
 def prepare_repository(path: Path, git: GitCommand) -> None:

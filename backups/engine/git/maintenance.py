@@ -17,6 +17,8 @@ from backups.engine.git.turn import alone, writing_turn
 
 #: From so many packs on they become one; up to then each run adds one.
 _PACKS_AT_MOST = 20
+#: The kind of work that only one process does at a time; a repair keeps it away.
+MAINTENANCE = "maintenance"
 _UNREACHABLE_FOR = "2.weeks.ago"
 #: Bounds the memory that comparing objects takes, per thread.
 _LIMITS = ("-c", "pack.windowMemory=128m", "-c", "pack.threads=2")
@@ -45,10 +47,10 @@ def maintain(repository: Path, git: GitCommand) -> Maintenance:
     Raises DeviceError when another maintenance is under way or git fails; nothing is lost then,
     and the next one goes on. OSError as the system reports it.
     """
-    with alone(repository, "maintenance") as is_free:
+    with alone(repository, MAINTENANCE) as is_free:
         if not is_free:
             raise store_failure(
-                "Another maintenance of the Git store is under way; it does the same."
+                "Another maintenance of the Git store is under way, or a repair: try again later."
             )
         before = _size(repository, git)
         if before.packs >= _PACKS_AT_MOST:

@@ -34,7 +34,10 @@ PUSH_TIMEOUT_SECONDS = 1800.0
 _ANSWER_BYTES = 64 * 1024
 _REASON_LENGTH = 300
 #: Variables of this process that git may see: programs, proxies, and the account's own SSH agent.
-_PASSED_ON = ("PATH", "SSH_AUTH_SOCK", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy")
+_PASSED_ON = (
+    *("PATH", "SSH_AUTH_SOCK", "http_proxy", "https_proxy", "HTTPS_PROXY"),
+    *("all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
+)
 #: Nothing but these two ways out: ``ext::`` would run a command (git-remote-ext(1)).
 _LIMITS = {
     "protocol.allow": "never",

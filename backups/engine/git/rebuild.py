@@ -19,7 +19,9 @@ from backups.engine.git.command import GitCommand
 from backups.engine.git.commits import Sign
 from backups.engine.git.failures import os_errors_named, store_failure
 from backups.engine.git.inspection import ObjectSource
+from backups.engine.git.maintenance import MAINTENANCE
 from backups.engine.git.store import GitStore
+from backups.engine.git.turn import alone, lock_name
 from backups.engine.synced_file import sync_folder
 
 #: What is still to be written to the database; see ``backups.services.relink``.
@@ -27,7 +29,7 @@ JOURNAL = "netraven-relink.jsonl"
 _ASIDE = "replaced-"
 _NEW = "rebuild"
 _LOCK = "netraven.lock"
-_KEPT = frozenset({_LOCK, _NEW, "lost+found"})
+_KEPT = frozenset({_LOCK, lock_name(MAINTENANCE), _NEW, "lost+found"})
 
 
 class Rebuild:
@@ -43,22 +45,34 @@ class Rebuild:
         return self._path / JOURNAL
 
     @property
+    def new(self) -> Path:
+        """The repository that is being built."""
+        return self._new
+
+    @property
     def new_journal(self) -> Path:
         """The journal of the repository that is being built."""
         return self._new / JOURNAL
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep every other repair away. Raises DeviceError when one is under way."""
+        """Keep every other repair away, and the maintenance of the repository that is replaced.
+
+        Maintenance would put packs of the old repository into the new one. Raises DeviceError
+        when one of them is under way.
+        """
         with os_errors_named(self._path):
             self._path.mkdir(mode=0o750, parents=True, exist_ok=True)
             # The folder itself: it is there as long as the store, whatever is exchanged in it.
             folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise store_failure("Another repair of the Git store is under way.") from None
+            _lock_or_refuse(folder)
+            with os_errors_named(self._path), alone(self._path, MAINTENANCE) as is_free:
+                if not is_free:
+                    raise store_failure(
+                        "A maintenance of the Git store is under way: try again when it is done."
+                    )
+                yield
         finally:
             os.close(folder)
 
@@ -136,3 +150,10 @@ class Rebuild:
             return git.execute(arguments, stdin, environment=environment).checked(arguments[0])
 
         return ObjectSource(folder, run)
+
+
+def _lock_or_refuse(folder: int) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise store_failure("Another repair of the Git store is under way.") from None

@@ -52,12 +52,17 @@ def alone(repository: Path, name: str) -> Iterator[bool]:
 
     ``name`` becomes part of a file name. Raises OSError.
     """
-    file = repository / f"netraven-{name}.lock"
+    file = repository / lock_name(name)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         yield _flock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock_name(name: str) -> str:
+    """Return the name of the file that :func:`alone` locks."""
+    return f"netraven-{name}.lock"
 
 
 def wait_until(done: Callable[[], bool], *, deadline: float, failure: str) -> None:

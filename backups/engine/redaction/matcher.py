@@ -12,7 +12,7 @@ from backups.engine.redaction.line_judge import Hit, LineJudge, LineState
 from backups.engine.redaction.sections import Sections
 from backups.engine.redaction.tokens import REDACTED_LINE
 from backups.engine.redaction.values import ValueReader
-from backups.engine.redaction.word_rules import words
+from backups.engine.redaction.word_rules import Words
 from backups.engine.redaction.word_scan import WordScan
 from inventory.platforms.definition import RedactionRule, TokenKind, ValueKind, Vocabulary
 
@@ -30,9 +30,8 @@ class Matcher:
     ) -> None:
         self._judge = LineJudge(vocabulary)
         self._echoing = {rule.name: rule.echo for rule in rules if rule.echo is not None}
-        by_word = words(rules, [keyword.lower() for keyword in keywords])
-        self._words = tuple(by_word.values())
-        self._scan = WordScan(tuple(by_word))
+        self._words = Words(rules, [keyword.lower() for keyword in keywords])
+        self._scan = WordScan(self._words.spelled)
 
     @property
     def reader(self) -> ValueReader:
@@ -115,8 +114,9 @@ class _Reading:
             return False
         if known.asked:
             around = self._sections.around(number)
-            if any(around.hold(pattern) is not held for pattern, held in known.asked):
-                return False
+            for pattern, held in known.asked:
+                if around.hold(pattern) is not held:
+                    return False
         self.findings.share(number, known.found)
         return True
 

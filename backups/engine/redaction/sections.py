@@ -81,11 +81,14 @@ class Sections:
         limit = _indent(line)
         if limit == 0:
             return self._path_above(number)
+        margin = line[: max(limit, 0)]
         above = number - 1
         while above >= 0:
-            indent = _indent(self._lines[above])
-            if 0 <= indent < limit or (limit < 0 <= indent):
-                return above
+            # What begins with the same blanks is not indented less; most lines on the way do.
+            if not margin or not self._lines[above].startswith(margin):
+                indent = _indent(self._lines[above])
+                if 0 <= indent < limit or (limit < 0 <= indent):
+                    return above
             known = self._parents[above]
             above = above - 1 if known == _UNKNOWN else known
         return -1

@@ -14,6 +14,8 @@ _BLANKS = frozenset(" \t")
 _THEN = re.compile(r"[ \t]+")
 _NAMED = frozenset({Left.OPTION, Left.ELEMENT})
 _BANNER_WORDS = frozenset({"banner", "header"})
+#: Stands for every sign behind a word that matters to no rule. No word holds it.
+_ANY_OTHER = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +80,34 @@ class Word:
     opens_banner: bool
 
 
-def words(rules: Sequence[RedactionRule], keywords: Sequence[str]) -> dict[str, Word]:
-    """All words that are worth a look, by themselves; ``keywords`` are those of the second pass."""
-    by_word: dict[str, list[Ask]] = {keyword: [] for keyword in keywords}
-    for rule in rules:
-        ask = Ask.about(rule)
-        for word in rule.words:
-            by_word.setdefault(word, []).append(ask)
-    by_start: dict[str, list[str]] = {}
-    for word in sorted(by_word, key=len, reverse=True):
-        for end in range(1, len(word)):
-            by_start.setdefault(word[:end], []).append(word)
-    return {
-        word: _word(word, by_word, by_start, tuple(_mentions(word, keywords)))
-        for word in {**by_word, **dict.fromkeys(_BANNER_WORDS)}
-    }
+class Words(dict[int, Word]):
+    """The words of the scan by their index in ``spelled``.
+
+    Each is worked out when it is hit for the first time: a text hits few of those of all rules.
+    Two threads may do so at once; they come to the same.
+    """
+
+    def __init__(self, rules: Sequence[RedactionRule], keywords: Sequence[str]) -> None:
+        """``keywords`` are those of the second pass, in lower case."""
+        super().__init__()
+        self._keywords = keywords
+        self._by_word: dict[str, list[Ask]] = {keyword: [] for keyword in keywords}
+        for rule in rules:
+            ask = Ask.about(rule)
+            for word in rule.words:
+                self._by_word.setdefault(word, []).append(ask)
+        self._by_start: dict[str, list[str]] = {}
+        for word in sorted(self._by_word, key=len, reverse=True):
+            for end in range(1, len(word)):
+                self._by_start.setdefault(word[:end], []).append(word)
+        #: All words that are worth a look by themselves.
+        self.spelled = tuple({**self._by_word, **dict.fromkeys(_BANNER_WORDS)})
+
+    def __missing__(self, index: int) -> Word:
+        word = self.spelled[index]
+        mentions = tuple(_mentions(word, self._keywords))
+        found = self[index] = _word(word, self._by_word, self._by_start, mentions)
+        return found
 
 
 def _word(
@@ -110,7 +125,7 @@ def _word(
         followed_by={
             follower: tuple(_candidates(word, follower, inside, by_word)) for follower in followers
         },
-        otherwise=tuple(_candidates(word, "", inside, by_word)),
+        otherwise=tuple(_candidates(word, _ANY_OTHER, inside, by_word)),
         mentions=mentions,
         opens_banner=word in _BANNER_WORDS,
     )
@@ -126,7 +141,7 @@ def _candidates(
     text = word + follower
     for offset, other in inside:
         here = text[offset : offset + len(other)]
-        if not other.startswith(here) or (len(here) < len(other) and not follower):
+        if not other.startswith(here):
             continue
         possible = [
             ask for ask in by_word.get(other, ()) if _is_possible(ask.rule, text, offset, other)
@@ -155,7 +170,7 @@ def _is_possible(rule: RedactionRule, text: str, offset: int, other: str) -> boo
     if rule.then is not None or rule.value is ValueKind.SHAPE:
         return True
     end = offset + len(other)
-    return end > len(text) or text[end : end + 1] in _BLANKS
+    return end >= len(text) or text[end] in _BLANKS
 
 
 def _by_place(asks: Sequence[Ask]) -> tuple[tuple[_Rules, _Rules], tuple[_Rules, _Rules]]:

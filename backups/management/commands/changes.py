@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,7 +93,7 @@ def _changes(
         author=options["author"],
         min_devices=options["min_devices"],
     )
-    groups = list(change_groups(query=query)[: options["limit"]])
+    groups = list(change_groups(query=query)[: min(options["limit"], sys.maxsize)])
     return fleet_changes(query=query, groups=groups)
 
 

@@ -163,9 +163,8 @@ class Command(StackCommand):
 
     def _history(self, **options: Any) -> None:
         device = device_get(hostname=options["hostname"])
-        if options["limit"] is not None and options["limit"] < 1:
-            raise CommandError("--limit takes 1 or more")
-        rows = [_row(snapshot) for snapshot in snapshots_of(device=device)[: options["limit"]]]
+        snapshots = snapshots_of(device=device)[: _limit(options)]
+        rows = [_row(snapshot) for snapshot in snapshots]
         if options["json"]:
             self.stdout.write(json.dumps({"hostname": device.hostname, "revisions": rows}))
             return
@@ -179,8 +178,7 @@ class Command(StackCommand):
             )
 
     def _search(self, **options: Any) -> None:
-        if options["limit"] is not None and options["limit"] < 1:
-            raise CommandError("--limit takes 1 or more")
+        limit = _limit(options)
         search = Search(
             pattern=options["regex"],
             ignore_case=options["ignore_case"],
@@ -194,7 +192,7 @@ class Command(StackCommand):
             ),
         )
         try:
-            found = islice(config_search(search=search), options["limit"])
+            found = islice(config_search(search=search), limit)
         except PatternError as error:
             raise CommandError(str(error)) from None
         if options["json"]:
@@ -222,6 +220,16 @@ class Command(StackCommand):
             for number, text in enumerate((*match.before, match.text, *match.after), start=first):
                 mark = ":" if number == match.line else "-"
                 self.stdout.write(f"{device.hostname}{mark}{number}{mark} {text}")
+
+
+def _limit(options: dict[str, Any]) -> int | None:
+    """How many entries are wanted; None for all."""
+    limit: int | None = options["limit"]
+    if limit is None:
+        return None
+    if limit < 1:
+        raise CommandError("--limit takes 1 or more")
+    return min(limit, sys.maxsize)
 
 
 def _row(snapshot: Snapshot) -> dict[str, Any]:

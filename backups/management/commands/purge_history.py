@@ -30,7 +30,7 @@ class Command(StackCommand):
         parser.add_argument(
             "--rewrite-git",
             action="store_true",
-            help="build the Git store anew without it; all commits get new ids",
+            help="build the Git store anew without it; commits get new ids",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -69,7 +69,7 @@ class Command(StackCommand):
     def _rewrite(self) -> None:
         rewritten = store_rewrite(progress=lambda _: None)
         self.stdout.write(
-            f"the Git store was built anew with {rewritten.rebuilt.done} snapshots; all commits "
+            f"the Git store was built anew with {rewritten.rebuilt.done} snapshots; commits "
             "have new ids, so remotes have another history: replace them by hand"
         )
         for line in rewritten.rebuilt.named:

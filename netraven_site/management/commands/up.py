@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from netraven_site.stack.errors import StackError
 from netraven_site.stack.output import tolerant
@@ -24,9 +24,21 @@ class Command(BaseCommand):
     #: The checks would ask a database that is not there yet.
     requires_system_checks: list[str] = []
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--accept-redaction-key",
+            action="store_true",
+            help="take NETRAVEN_REDACTION_KEY as it is now for the right one",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         begin = time.monotonic()
-        stack = Stack(settings.NETRAVEN, output=self._say, echo=self._show)
+        stack = Stack(
+            settings.NETRAVEN,
+            output=self._say,
+            echo=self._show,
+            accept_redaction_key=options["accept_redaction_key"],
+        )
         try:
             self._say(f"starting in {settings.NETRAVEN.data_dir}")
             if os.geteuid() == 0:

@@ -104,6 +104,7 @@ def test_a_text_is_packed_and_unpacked(text: str) -> None:
         ("(?#a)b", "comments are not supported"),
         (r"a\Z", "'$' is the end of a line"),
         ("a{1001}", "repeat at most 1000 times"),
+        ("a{2,1}", "'{2,1}' repeats from more to less"),
         ("((a{100}){100}){100}", "too large"),
         ("(?i)" + r"[\pL\pN]{500}[\pL\pN]{500}", "too large"),
         (r"\Aa", r"'\A' is not supported: lines are searched one by one"),

@@ -61,6 +61,11 @@ def test_marks_are_in_code_points() -> None:
     assert (len(row.old_marks), len(row.new_marks)) == (1, 1)
 
 
+def test_a_mark_does_not_begin_at_a_combining_character() -> None:
+    (row,) = rows(["description cafe\u0301 1"], ["description cafe\u0300 1"])
+    assert (row.old_marks, row.new_marks) == (((12, 17),), ((12, 17),))
+
+
 def test_kinds_and_numbers() -> None:
     old = ["a", "b 1 x", "c"]
     new = ["a", "b 2 x", "new", "c"]

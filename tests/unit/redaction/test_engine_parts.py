@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backups.engine.redaction import Redactor, word_scan
+from backups.engine.redaction.matcher import Matcher
 from backups.engine.redaction.sections import Sections
 from backups.engine.redaction.word_scan import WordScan
-from inventory.platforms import get_platform
+from inventory.platforms import get_platform, redaction_vocabulary
+from inventory.platforms.definition import RedactionRule
 
 REDACTOR = Redactor(b"a-key-for-the-tests-of-redaction")
 IOS = get_platform("cisco_ios")
@@ -92,3 +94,17 @@ def test_a_repeated_line_is_judged_in_each_section_anew(order: list[str]) -> Non
     alone = "".join(REDACTOR.redact(IOS, f"{header}\n{line}\n").text for header in order)
     assert REDACTOR.redact(IOS, text).text == alone
     assert len(set(REDACTOR.redact(IOS, text).text.split("\n"))) >= len(set(order)) + 1
+
+
+@pytest.mark.parametrize("word", ["key", "key1", "key12", "on key", "on key1", "ke"])
+@pytest.mark.parametrize("follower", [" ", "1", "12"])
+def test_a_word_is_asked_that_begins_inside_the_hit_of_another(word: str, follower: str) -> None:
+    name = f"key{follower}".strip()
+    hidden = RedactionRule(name="hidden", words=("on key", "n k"), line=re.compile("never"))
+    asked = RedactionRule(name="asked", words=(word,))
+    matcher = Matcher([hidden, asked], redaction_vocabulary(), ())
+    line = f"option {name} elm-tree"
+    found = matcher.findings([line], line).lines.values()
+    starts = [secret.start for findings in found for secret in findings.secrets]
+    is_there = re.search(rf"(?<!\w){word}(?!\w)", line) is not None
+    assert starts == ([line.index("elm-tree")] if is_there else [])
