@@ -47,6 +47,7 @@ class Matcher:
         """
         reading = _Reading(self._judge, lines, text)
         banner_end = -1
+        hopeless: set[str] = set()
         for number, hits in self._scan.lines(text, MOST_WORDS + 1):
             if number > banner_end and self._words[hits[0][1]].opens_banner:
                 banner_end = prose.banner_end(lines, number)
@@ -55,9 +56,14 @@ class Matcher:
             if len(hits) > MOST_WORDS:
                 reading.findings.take_out(number)
                 continue
-            found = self._worth_a_look(lines[number], hits)
+            line, banner = lines[number], number <= banner_end
+            if line in hopeless or (not banner and reading.repeats(number)):
+                continue
+            found = self._worth_a_look(line, hits)
             if found:
-                reading.read(number, found, banner=number <= banner_end)
+                reading.read(number, found, banner=banner)
+            else:
+                hopeless.add(line)
         for number, secret in list(echoes(lines, reading.findings.lines, self._echoing)):
             reading.findings.add(number, secret)
         return reading.findings
@@ -98,8 +104,6 @@ class _Reading:
         line = self._lines[number]
         found = self.findings.lines.get(number)
         stands_alone = found is None and not banner
-        if stands_alone and self._repeat(line, number):
-            return
         state = LineState(line, number, self._sections, found or LineFindings(), banner)
         self._judge.judge(state, hits)
         self.findings.keep(number, state.found)
@@ -107,10 +111,13 @@ class _Reading:
             self._known[line] = _Known(state.found, tuple(state.asked.values()))
         self._follow(state)
 
-    def _repeat(self, line: str, number: int) -> bool:
-        """Whether a line of the same letters says what there is in line ``number``."""
-        known = self._known.get(line)
-        if known is None:
+    def repeats(self, number: int) -> bool:
+        """Whether a line of the same letters, read before, says what there is in line ``number``.
+
+        Not for lines of a banner, nor for those that an earlier line has led to.
+        """
+        known = self._known.get(self._lines[number])
+        if known is None or number in self.findings.lines:
             return False
         if known.asked:
             around = self._sections.around(number)
