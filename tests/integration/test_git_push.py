@@ -207,6 +207,7 @@ def test_a_hanging_server_is_left(
         store.push(https_target(server))
     assert not [p for p in psutil.Process().children(recursive=True) if "git" in p.name()]
     monkeypatch.undo()
+    server.hang_at_push, server.sender_is_gone = False, True
     server.release.set()
     store.push(https_target(server))
     assert history(server.repository) == [store.branches()["main"]]
@@ -246,7 +247,7 @@ def test_a_push_killed_midway_is_made_good_by_the_next(
     assert left
     assert run_git(server.repository, "for-each-ref") == ""
 
-    server.hang_at_push = False
+    server.hang_at_push, server.sender_is_gone = False, True
     server.release.set()
     store.push(https_target(server))
     assert history(server.repository) == [store.branches()["main"]]

@@ -45,6 +45,8 @@ class GitServer:
     hangs: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     hang_at_push: bool = False
+    #: Whether whoever sent the push that hangs is gone, so that it does not go on.
+    sender_is_gone: bool = False
 
     @property
     def url(self) -> str:
@@ -131,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.git.hang_at_push and is_push:
             self.git.hangs.set()
             self.git.release.wait(60)
+            if self.git.sender_is_gone:
+                return
         environment = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(self.git.folder),
