@@ -29,6 +29,12 @@ class Tag(models.Model):
 
     name = models.CharField(max_length=MAX_TAG_LENGTH, validators=[validate_name])
     description = models.CharField(max_length=200, blank=True)
+    max_sessions = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Sessions at once with devices of this tag; empty for no limit.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -64,6 +70,12 @@ class Credential(models.Model):
     is_active = models.BooleanField(default=True)
     tags = models.ManyToManyField(Tag, blank=True, related_name="credentials")
     description = models.CharField(max_length=200, blank=True)
+    max_sessions = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Sessions at once that log in with it; empty for no limit.",
+    )
 
     #: Binds the sealed values to this row: copied elsewhere they cannot be opened.
     seal_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -73,6 +73,12 @@ class Zone(models.Model):
     host_key_mode = models.CharField(
         "host keys", max_length=6, choices=HostKeyMode.choices, default=HostKeyMode.TOFU
     )
+    max_sessions = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Sessions at once with devices of this zone; empty for no limit.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -131,6 +137,12 @@ class JumpHost(HostKeyOwner):
     )
     legacy_algorithms = models.BooleanField(
         default=False, help_text="Allow SHA-1 and other algorithms of old devices."
+    )
+    max_sessions = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Sessions at once that lead through it; empty for no limit.",
     )
     description = models.CharField(max_length=255, blank=True)
 

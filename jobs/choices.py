@@ -57,6 +57,13 @@ class ScheduleType(StrEnum):
     ONETIME = "onetime"
 
 
+class CatchUp(StrEnum):
+    """What becomes of a planned time that passed while nothing could start a run."""
+
+    RUN_ONCE = "run_once"
+    SKIP = "skip"
+
+
 class Trigger(StrEnum):
     """What asked for a run."""
 
@@ -64,6 +71,7 @@ class Trigger(StrEnum):
     COMMAND = "command"
     API = "api"
     SCHEDULE = "schedule"
+    RETRY = "retry"
 
 
 class LogLevel(StrEnum):

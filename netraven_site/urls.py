@@ -31,12 +31,10 @@ from backups.api.snapshots import (
 from backups.api.suspects import SuspectViewSet
 from credentials.api import TagViewSet
 from inventory.api import DeviceViewSet, JumpHostViewSet
-from jobs.api import (
-    DeviceResultViewSet,
-    JobRunViewSet,
-    JobViewSet,
-    PlatformDetectionViewSet,
-)
+from jobs.api.detections import PlatformDetectionViewSet
+from jobs.api.jobs import JobViewSet
+from jobs.api.results import DeviceResultViewSet
+from jobs.api.runs import JobRunViewSet
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
 

@@ -18,7 +18,8 @@ from credentials.management.base import StackCommand
 from jobs.choices import FINAL_RUN_STATUSES, OPEN_RESULT_STATUSES, RunStatus, Trigger
 from jobs.launch import JobDisabled, request_run
 from jobs.models import JobRun
-from jobs.selectors import JobNotFound, job_get, run_progress, run_summary
+from jobs.selectors.jobs import JobNotFound, job_get
+from jobs.selectors.runs import run_progress, run_summary
 
 _POLL_SECONDS = 0.25
 _COLUMNS = ("device", "status", "changed", "attempts", "commit", "reason")

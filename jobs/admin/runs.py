@@ -1,0 +1,99 @@
+"""Runs and their devices in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.decorators import display
+
+from credentials.admin import ReadOnlyAdmin
+from jobs.choices import ResultStatus, RunStatus
+from jobs.models import DeviceResult, JobRun, RunCredential
+
+_RUN_COLOURS = {
+    RunStatus.PENDING.value: "info",
+    RunStatus.RUNNING.value: "info",
+    RunStatus.COMPLETED_SUCCESS.value: "success",
+    RunStatus.COMPLETED_PARTIAL_FAILURE.value: "warning",
+    RunStatus.COMPLETED_NO_DEVICES.value: "warning",
+    RunStatus.COMPLETED_NO_CREDENTIALS.value: "danger",
+    RunStatus.COMPLETED_FAILURE.value: "danger",
+    RunStatus.FAILED_CREDENTIAL_RESOLUTION.value: "danger",
+    RunStatus.FAILED_DISPATCHER_ERROR.value: "danger",
+    RunStatus.FAILED_UNEXPECTED.value: "danger",
+}
+_RESULT_COLOURS = {
+    ResultStatus.PENDING.value: "info",
+    ResultStatus.RUNNING.value: "info",
+    ResultStatus.RETRYING.value: "warning",
+    ResultStatus.SUCCEEDED.value: "success",
+    ResultStatus.FAILED.value: "danger",
+    ResultStatus.ERRORED.value: "danger",
+    ResultStatus.SUSPECT.value: "warning",
+    ResultStatus.SKIPPED.value: "warning",
+}
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    list_display = [
+        "id",
+        "job_name",
+        "coloured_status",
+        "trigger",
+        "created_at",
+        "duration",
+        "total_count",
+        "succeeded_count",
+        "failed_count",
+        "errored_count",
+        "suspect_count",
+        "skipped_count",
+    ]
+    list_display_links = ["id", "job_name"]
+    list_filter = ["status", "trigger", "job"]
+    search_fields = ["job_name"]
+
+    @display(description="Status", label=_RUN_COLOURS, ordering="status")
+    def coloured_status(self, run: JobRun) -> str:
+        return run.status
+
+    @admin.display(description="Seconds")
+    def duration(self, run: JobRun) -> str:
+        return "" if run.duration_seconds is None else f"{run.duration_seconds:.1f}"
+
+
+@admin.register(DeviceResult)
+class DeviceResultAdmin(ReadOnlyAdmin):
+    list_display = [
+        "hostname",
+        "run",
+        "coloured_status",
+        "change",
+        "attempts",
+        "error_category",
+        "error_message",
+        "seconds",
+    ]
+    list_filter = ["status", "error_category", "config_changed"]
+    list_select_related = ["run"]
+    search_fields = ["hostname", "error_message"]
+
+    @display(description="Status", label=_RESULT_COLOURS, ordering="status")
+    def coloured_status(self, result: DeviceResult) -> str:
+        return result.status
+
+    @display(description="Configuration", label={"changed": "info"})
+    def change(self, result: DeviceResult) -> str:
+        return {True: "changed", False: "unchanged", None: ""}[result.config_changed]
+
+    @admin.display(description="Seconds", ordering="duration_seconds")
+    def seconds(self, result: DeviceResult) -> str:
+        return "" if result.duration_seconds is None else f"{result.duration_seconds:.1f}"
+
+
+@admin.register(RunCredential)
+class RunCredentialAdmin(ReadOnlyAdmin):
+    list_display = ["run", "credential", "refusals", "proven_at", "set_aside_at", "reason"]
+    list_filter = [("set_aside_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["run", "credential"]
+    search_fields = ["credential__name"]

@@ -1,0 +1,1 @@
+"""Jobs, runs, device results and platform detections in the API."""

@@ -1,0 +1,84 @@
+"""Jobs in the API."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from credentials.api import TagNamesField
+from credentials.services import tags_ensure
+from jobs.api.runs import JobRunSerializer
+from jobs.choices import Trigger
+from jobs.launch import JobDisabled, request_run
+from jobs.models import Job
+from jobs.schedules import job_delete, job_save_scheduled
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A saved definition: devices by tag, and when."""
+
+    tags = TagNamesField(required=False)
+
+    class Meta:
+        model = Job
+        fields = [
+            "id",
+            "name",
+            "description",
+            "is_enabled",
+            "tags",
+            "schedule_type",
+            "interval_seconds",
+            "cron",
+            "run_at",
+            "time_zone",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = ["created_at", "updated_at"]
+
+    def create(self, validated_data: dict[str, Any]) -> Job:
+        return self.update(Job(), validated_data)
+
+    @transaction.atomic
+    def update(self, instance: Job, validated_data: dict[str, Any]) -> Job:
+        names = validated_data.pop("tags", None)
+        tags = None if names is None else tags_ensure(names=names)
+        for field, value in validated_data.items():
+            setattr(instance, field, value)
+        return job_save_scheduled(job=instance, tags=tags)
+
+
+class JobViewSet(viewsets.ModelViewSet[Job]):
+    """The saved jobs; ``POST {id}/run/`` starts one."""
+
+    queryset = Job.objects.prefetch_related("tags")
+    serializer_class = JobSerializer
+    filterset_fields = ["name", "is_enabled", "schedule_type", "tags__name"]
+    search_fields = ["name", "description"]
+    ordering_fields = ["id", "name", "updated_at"]
+
+    def perform_destroy(self, instance: Job) -> None:
+        job_delete(job=instance)
+
+    @extend_schema(request=None, responses={202: JobRunSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    def run(self, request: Request, pk: str | None = None) -> Response:
+        """Start a run of the job now; answers 202 with the run."""
+        if not request.user.has_perm("jobs.run_job"):
+            raise exceptions.PermissionDenied("You may not run jobs; ask for the operator role.")
+        try:
+            run = request_run(
+                job=self.get_object(), trigger=Trigger.API, requested_by=cast("User", request.user)
+            )
+        except JobDisabled as error:
+            raise exceptions.ValidationError(str(error)) from error
+        return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

@@ -1,0 +1,108 @@
+"""One device in one run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from backups.engine.errors import ErrorCategory
+from backups.models import Snapshot
+from credentials.models import Credential
+from inventory.models import Device
+from jobs.choices import FINAL_RESULT_STATUSES, ResultStatus
+from jobs.models.columns import choices_of, in_order
+from jobs.models.runs import JobRun
+
+
+class DeviceResult(models.Model):
+    """One device in one job run."""
+
+    run = models.ForeignKey(JobRun, on_delete=models.CASCADE, related_name="results")
+    device = models.ForeignKey(Device, on_delete=models.SET_NULL, null=True, related_name="results")
+    #: Hostname when the run was asked for; outlives the device.
+    hostname = models.CharField(max_length=255)
+    status = models.CharField(
+        max_length=10, choices=choices_of(ResultStatus), default=ResultStatus.PENDING.value
+    )
+    #: Claims so far, and the fencing token: every write of a task carries the value of its claim.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    #: Claims whose worker died.
+    losses = models.PositiveSmallIntegerField(default=0)
+    #: Until when the claim holds, by the database's clock.
+    lease_until = models.DateTimeField(null=True, blank=True)
+    #: When a message for this row was last sent.
+    queued_at = models.DateTimeField(null=True, blank=True)
+    #: When a RETRYING row may be claimed again.
+    retry_at = models.DateTimeField(null=True, blank=True)
+    #: What the device shares with others that a limit of sessions is set on: ``zone:3``, ``tag:7``,
+    #: ``jump_host:2``, ``credential:5``. Frozen at dispatch.
+    limit_keys = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+    #: Since when a PENDING row waits for room under a limit, without a message; None otherwise.
+    parked_at = models.DateTimeField(null=True, blank=True)
+    #: What it waits for, in plain words.
+    parked_reason = models.CharField(max_length=200, blank=True)
+    credential = models.ForeignKey(
+        Credential, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    error_category = models.CharField(max_length=32, blank=True, choices=choices_of(ErrorCategory))
+    error_message = models.CharField(max_length=500, blank=True)
+    config_changed = models.BooleanField(null=True, blank=True)
+    snapshot = models.ForeignKey(
+        Snapshot, on_delete=models.SET_NULL, null=True, blank=True, related_name="results"
+    )
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True)
+
+    #: Suffix of the error message that was cut to its column.
+    CUT: ClassVar[str] = "…"
+
+    class Meta:
+        ordering = ["hostname", "id"]
+        indexes = [
+            models.Index(fields=["run", "status"], name="result_run_status"),
+            models.Index(fields=["device", "-id"], name="result_device_newest"),
+            models.Index(
+                fields=["lease_until"], name="result_lease", condition=Q(status="RUNNING")
+            ),
+            models.Index(
+                fields=["parked_at"], name="result_parked", condition=Q(parked_at__isnull=False)
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "device"], name="result_once_per_run"),
+            # Two runs never read one device at the same time.
+            models.UniqueConstraint(
+                fields=["device"], name="result_one_session", condition=Q(status="RUNNING")
+            ),
+            models.CheckConstraint(
+                condition=Q(parked_at=None) | Q(status="PENDING"), name="result_parked_is_pending"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=in_order(frozenset(ResultStatus))),
+                name="result_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=in_order(FINAL_RESULT_STATUSES), finished_at__isnull=False)
+                | (Q(finished_at__isnull=True) & ~Q(status__in=in_order(FINAL_RESULT_STATUSES))),
+                name="result_finished_when_final",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="RUNNING") | Q(lease_until__isnull=False),
+                name="result_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts__gte=F("losses")), name="result_losses_are_attempts"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hostname} in run {self.run_id}"
+
+    @property
+    def commit(self) -> str:
+        """Commit in which the device's configuration stands, or an empty text."""
+        return self.snapshot.commit if self.snapshot else ""

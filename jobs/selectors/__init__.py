@@ -1,0 +1,1 @@
+"""Reading jobs, runs and what became of their devices."""

@@ -1,0 +1,21 @@
+"""Finding jobs."""
+
+from __future__ import annotations
+
+from jobs.models import Job
+
+
+class JobNotFound(Exception):
+    """No job has that name or id. The message says what to do."""
+
+
+def job_get(*, name_or_id: str) -> Job:
+    """The job with this name, in any case, or with this id. Raises JobNotFound."""
+    job = Job.objects.filter(name__iexact=name_or_id).first()
+    if job is None and name_or_id.isascii() and name_or_id.isdigit() and len(name_or_id) < 10:
+        job = Job.objects.filter(pk=int(name_or_id)).first()
+    if job is None:
+        names = ", ".join(Job.objects.order_by("name").values_list("name", flat=True)[:10])
+        known = f"the jobs are: {names}" if names else "there are no jobs yet"
+        raise JobNotFound(f"there is no job '{name_or_id}'; {known}")
+    return job
