@@ -6,6 +6,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery.signals import worker_process_init, worker_ready
@@ -19,44 +21,72 @@ from jobs.services.results import leases_renew
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Duty:
+    """Something that a worker process does again and again beside its work."""
+
+    name: str
+    #: From one time to the next.
+    seconds: float
+    carry_out: Callable[[], object]
+    #: When it is due, on the monotonic clock.
+    due: float = field(default_factory=time.monotonic)
+
+
 class Heartbeat:
     """Beats as long as the process lives, also while it finishes its work after TERM."""
 
-    def __init__(self, *, reconciles: bool) -> None:
-        self._reconciles = reconciles
+    def __init__(self, duties: list[Duty]) -> None:
+        self._duties = duties
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def _run(self) -> None:
-        config = settings.NETRAVEN
-        pause = min(config.heartbeat_seconds, config.reconcile_seconds)
         while True:
-            time.sleep(pause)
+            time.sleep(max(0.0, min(duty.due for duty in self._duties) - time.monotonic()))
             self._beat()
 
     def _beat(self) -> None:
-        """One beat. A database that is down is reported and asked again at the next beat."""
+        """Carry out what is due. Without a database it is reported and tried again later."""
         try:
-            claims = leases.held_now()
-            if claims:
-                leases_renew(claims=claims)
-            if self._reconciles:
-                reconcile_if_elected()
-        except Exception:
-            logger.exception("heartbeat of process %s failed; the next one follows", os.getpid())
+            for duty in self._duties:
+                if duty.due <= time.monotonic():
+                    duty.due = time.monotonic() + duty.seconds
+                    _carry_out(duty)
         finally:
             # This connection is not Celery's to close.
             connection.close()
 
 
+def _carry_out(duty: Duty) -> None:
+    """Do it once; that it fails must not keep the others from being done."""
+    try:
+        duty.carry_out()
+    except Exception:
+        text = "heartbeat of process %s: to %s failed; it is tried again in %s s"
+        logger.exception(text, os.getpid(), duty.name, duty.seconds)
+
+
+def _renew() -> None:
+    claims = leases.held_now()
+    if claims:
+        leases_renew(claims=claims)
+
+
+def _own_duties() -> list[Duty]:
+    """What each process does that holds claims."""
+    return [Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew)]
+
+
 def _on_ready(**_: Any) -> None:
-    Heartbeat(reconciles=True).start()
+    reconcile = Duty("reconcile", settings.NETRAVEN.reconcile_seconds, reconcile_if_elected)
+    Heartbeat([*_own_duties(), reconcile]).start()
 
 
 def _on_child(**_: Any) -> None:
     # A prefork child renews its own claims; its parent reconciles.
-    Heartbeat(reconciles=False).start()
+    Heartbeat(_own_duties()).start()
 
 
 def connect() -> None:
