@@ -14,8 +14,8 @@ demo: .venv/local ## Show a whole backup with simulated devices, in a stack of i
 up: .venv/local ## Run the whole stack on this machine until Ctrl-C
 	$(BIN)/python manage.py up
 
-test: .venv/dev ## Run all tests
-	$(BIN)/pytest
+test: .venv/dev ## Run all tests, in two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 check: .venv/dev ## Lint, types, import contracts, migrations
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 ``tests/conftest.py`` loads it. ``DATABASE_URL`` and ``REDIS_URL`` of the environment win;
 otherwise embedded servers start in a temporary directory and go with it. A run of nothing but
-``tests/unit`` starts no server.
+``tests/unit`` starts no server. With ``--numprocesses`` each process has servers of its own.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.help or config.option.version:
         return
+    if config.getoption("numprocesses", None):
+        return  # runs no test itself; its processes come by here and have servers of their own
     if "netraven_site.settings" in sys.modules:
         raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE; tests.support.stack_plugin sets it")
     resources = ExitStack()
