@@ -80,7 +80,7 @@ def _size(repository: Path, git: GitCommand) -> Size:
     counts = {name: value for name, _, value in (line.partition(": ") for line in lines)}
     return Size(
         bytes_on_disk=sum(
-            _bytes_on_disk(os.path.join(folder, name))
+            _bytes_on_disk(Path(folder) / name)
             for folder, _, names in os.walk(repository)
             for name in names
         ),
@@ -89,9 +89,9 @@ def _size(repository: Path, git: GitCommand) -> Size:
     )
 
 
-def _bytes_on_disk(file: str) -> int:
+def _bytes_on_disk(file: Path) -> int:
     """Return what a file takes; 0 when a writer has just removed or renamed it."""
     try:
-        return os.lstat(file).st_blocks * 512
+        return file.lstat().st_blocks * 512
     except FileNotFoundError:
         return 0
