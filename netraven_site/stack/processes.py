@@ -24,6 +24,12 @@ _FLOWER_TASKS = 10_000
 FLOWER_USER = "admin"
 #: Each worker would say it in six lines; ``up`` says it once.
 _QUIET_ABOUT_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
+#: glibc (mallopt(3)) would give each thread an arena of its own and keep what long answers took.
+_GIVE_MEMORY_BACK = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "262144",
+    "MALLOC_TRIM_THRESHOLD_": "262144",
+}
 
 
 def web(config: Config) -> ProcessSpec:
@@ -87,7 +93,8 @@ def _worker(
 ) -> ProcessSpec:
     arguments = ["-P", pool, "-c", str(concurrency), "-Q", queues, "-n", node_name(name), "-E"]
     arguments += ["--without-mingle", "--without-gossip", "-l", config.log_level, *options]
-    return _celery(config, name, Stage.WORKER, "worker", *arguments, extra=_QUIET_ABOUT_ROOT)
+    extra = {**_GIVE_MEMORY_BACK, **_QUIET_ABOUT_ROOT}
+    return _celery(config, name, Stage.WORKER, "worker", *arguments, extra=extra)
 
 
 def _celery(
