@@ -17,13 +17,14 @@ from kombu.exceptions import OperationalError
 from backups.engine.errors import DeviceError
 from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
-from jobs.choices import RunStatus
+from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.services import results, runs
 from jobs.services.detection import detections_expire
-from jobs.tasks import advance, resend
+from jobs.services.unserved import unserved_report
+from jobs.tasks import advance, device_queue, resend
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def reconcile() -> Reconciled:
     _resend(lost, isolated=True)
     unanswered = results.results_take_unanswered(limit=_LIMIT)
     _resend(unanswered, isolated=False)
+    unserved_report(waiting=((each.run_id, device_queue(each.device)) for each in unanswered))
     return Reconciled(
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
@@ -112,10 +114,14 @@ def _advance_open_runs() -> int:
 
 
 def _is_stalled(run: JobRun) -> bool:
-    """Nothing of the run is under way, so no task will advance it."""
-    return not run.results.filter(
-        status__in=["PENDING", "RUNNING", "RETRYING"], queued_at__isnull=False
-    ).exists()
+    """Nothing of the run is under way, or there is room for devices that were not sent yet.
+
+    The bodies of two chords that hold a device nobody reads would send the rest never.
+    """
+    return (
+        run.results.filter(status=ResultStatus.PENDING, queued_at=None).exists()
+        or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
+    )
 
 
 def _commit_pending() -> int:

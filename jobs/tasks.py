@@ -18,6 +18,7 @@ from jobs import leases
 from jobs.choices import RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
+from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, ISOLATED_QUEUE, zone_queue
 from jobs.services import runs
 from jobs.services.backup import device_back_up
 from jobs.services.breaker import run_skip_broken
@@ -28,9 +29,6 @@ from jobs.services.sessions import database_use
 
 logger = logging.getLogger(__name__)
 
-CONTROL_QUEUE = "control"
-DEVICES_QUEUE = "devices"
-ISOLATED_QUEUE = "isolated"
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 
@@ -38,7 +36,7 @@ _BROKER_DOWN = (OperationalError, RedisError)
 def device_queue(device: Device | None) -> str:
     """The queue whose workers reach ``device``; a deleted one is anybody's."""
     zone = device.zone if device else None
-    return DEVICES_QUEUE if zone is None else f"zone-{zone.name}"
+    return DEVICES_QUEUE if zone is None else zone_queue(zone.name)
 
 
 @shared_task(name="jobs.backup_device", bind=True, max_retries=None)

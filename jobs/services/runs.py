@@ -123,20 +123,17 @@ def run_resolve_credentials(*, run: JobRun) -> None:
 def run_take_wave(*, run: JobRun) -> list[DeviceResult]:
     """The next devices to send messages for, marked as sent; empty when enough are under way.
 
-    At most two waves are under way at once, so that one slow device holds nobody up. Safe to call
-    from many processes: each device is given out once.
+    Of each zone at most two waves are under way at once, so that neither a slow device nor a zone
+    without workers holds the others up. Safe to call from many processes: each device is given out
+    once.
     """
     if not JobRun.objects.select_for_update().filter(pk=run.pk, status=RunStatus.RUNNING).exists():
         return []
     size = settings.NETRAVEN.wave_size
-    under_way = _open_results(run).filter(queued_at__isnull=False).count()
-    if under_way > size:
-        return []
-    wave = list(
-        run.results.select_related("device__zone")
-        .filter(status=ResultStatus.PENDING, queued_at=None)
-        .order_by("pk")[:size]
-    )
+    waiting = run.results.filter(status=ResultStatus.PENDING, queued_at=None)
+    for zone_id in _zones_with_enough(run, size):
+        waiting = waiting.exclude(device__zone=zone_id)
+    wave = list(waiting.select_related("device__zone").order_by("pk")[:size])
     run.results.filter(pk__in=[result.pk for result in wave]).update(queued_at=Now())
     return wave
 
@@ -191,6 +188,13 @@ def result_counts(*, run: JobRun) -> Counter[ResultStatus]:
 
 def _open_results(run: JobRun) -> QuerySet[DeviceResult]:
     return run.results.filter(status__in=OPEN_RESULT_STATUSES)
+
+
+def _zones_with_enough(run: JobRun, size: int) -> list[int | None]:
+    """Zones, None for devices without one, with more than ``size`` devices of ``run`` under way."""
+    under_way = _open_results(run).filter(queued_at__isnull=False).order_by()
+    counts = under_way.values_list("device__zone").annotate(Count("pk"))
+    return [zone_id for zone_id, count in counts if count > size]
 
 
 def _all_without_credential(run: JobRun) -> bool:
