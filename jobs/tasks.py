@@ -26,6 +26,7 @@ from jobs.services.detection import detection_run
 from jobs.services.results import Claim, result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
+from jobs.services.workers import workers_prune
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ def prune() -> None:
     """Delete what is no longer to be kept; the scheduler asks for it every day."""
     with database_use():
         logger.info("pruned: %s, %s", archives_prune(), logs_prune())
+        logger.info("forgot %s dead workers", workers_prune())
 
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from django.conf import settings
-from django.db.models.functions import Now
-
-from jobs.models import WorkerProcess
+from jobs.selectors.workers import workers_alive
 
 
 def queues_served() -> frozenset[str] | None:
@@ -15,8 +10,7 @@ def queues_served() -> frozenset[str] | None:
 
     None where no process has given a sign of life within a lease: then nothing is known.
     """
-    alive = timedelta(seconds=settings.NETRAVEN.lease_seconds)
-    processes = list(WorkerProcess.objects.filter(seen_at__gt=Now() - alive))
+    processes = list(workers_alive())
     if not processes:
         return None
     return frozenset(queue for process in processes for queue in process.queues)
