@@ -21,6 +21,9 @@ from jobs.services.results import leases_renew
 
 logger = logging.getLogger(__name__)
 
+#: How long a session goes on at the most whose run was cancelled.
+_LOOK_SECONDS = 2.0
+
 
 @dataclass(slots=True)
 class Duty:
@@ -77,7 +80,10 @@ def _renew() -> None:
 
 def _own_duties() -> list[Duty]:
     """What each process does that holds claims."""
-    return [Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew)]
+    return [
+        Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew),
+        Duty("call off sessions", _LOOK_SECONDS, leases.call_off_gone),
+    ]
 
 
 def _on_ready(sender: Any, **_: Any) -> None:

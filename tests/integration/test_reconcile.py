@@ -22,10 +22,10 @@ from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.models import DeviceResult, JobLog, JobRun, ReconcilerTick
 from jobs.reconcile import reconcile, reconcile_if_elected
 from jobs.services.backup import device_back_up
+from jobs.services.early_end import run_fail
 from jobs.services.results import result_claim
+from jobs.services.run_creation import run_create
 from jobs.services.runs import (
-    run_create,
-    run_fail,
     run_finalise,
     run_resolve_credentials,
     run_start,
