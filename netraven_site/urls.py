@@ -34,7 +34,7 @@ from inventory.api import DeviceViewSet, JumpHostViewSet
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
 from jobs.api.results import DeviceResultViewSet
-from jobs.api.run_reports import RunFailuresView, RunReportView
+from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
@@ -69,6 +69,9 @@ api_urls: list[URLPattern | URLResolver] = [
     ),
     path("devices/<int:pk>/artefacts/", DeviceArtefactsView.as_view(), name="device-artefacts"),
     path("runs/<int:pk>/failures/", RunFailuresView.as_view(), name="run-failures"),
+    path(
+        "runs/<int:pk>/failures/retry/", RunFailuresRetryView.as_view(), name="run-failures-retry"
+    ),
     path("runs/<int:pk>/report/", RunReportView.as_view(), name="run-report"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import exceptions, generics, serializers
@@ -15,12 +16,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused, retried
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import GroupBy
 from jobs.reports import WRITERS, ReportFormat
 from jobs.reports.as_json import failure_as_dict
-from jobs.selectors.failures import failure_groups
-from jobs.selectors.reports import RunNotFound, run_get
+from jobs.selectors.failures import GroupNotFound, failure_group, failure_groups, group_was_skipped
 
 
 class FailureQuerySerializer(serializers.Serializer[Any]):
@@ -69,6 +70,34 @@ class RunFailuresView(generics.GenericAPIView[DeviceResult]):
         groups = failure_groups(run=_run(pk), by=GroupBy(wanted.validated_data["by"]))
         page: Any = self.paginate_queryset(groups)
         return self.get_paginated_response([failure_as_dict(group) for group in page])
+
+
+class RetryGroupSerializer(FailureQuerySerializer):
+    """Which group of failures is tried again."""
+
+    key = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=300)
+
+
+class RunFailuresRetryView(APIView):
+    """Tries one group of failures again."""
+
+    permission_classes = [MayRunJobs]
+
+    @extend_schema(request=RetryGroupSerializer, responses={202: JobRunSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Try again the devices of the group ``key``; answers 202 with the new run."""
+        wanted = RetryGroupSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        run = _run(pk)
+        try:
+            group = failure_group(
+                run=run, by=GroupBy(wanted.validated_data["by"]), key=wanted.validated_data["key"]
+            )
+        except GroupNotFound as error:
+            raise exceptions.ValidationError({"key": [str(error)]}) from error
+        if not group.retry_ids:
+            raise Refused(group_was_skipped(group))
+        return retried(run, request, only=group.retry_ids)
 
 
 class FormatIsOurs(BaseContentNegotiation):
@@ -132,7 +161,4 @@ def _begun(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _run(pk: int) -> JobRun:
-    try:
-        return run_get(run_id=pk)
-    except RunNotFound as error:
-        raise exceptions.NotFound(str(error)) from error
+    return get_object_or_404(JobRun.objects.select_related("requested_by", "job"), pk=pk)

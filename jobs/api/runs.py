@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -107,15 +108,20 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
         """Try the failed, errored and suspect devices again; answers 202 with the new run."""
         wanted = RetrySerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        try:
-            retry = request_retry(
-                run=self.get_object(),
-                trigger=Trigger.RETRY,
-                requested_by=cast("User", request.user),
-                only=wanted.validated_data.get("results"),
-            )
-        except JobDisabled as error:
-            raise exceptions.ValidationError(str(error)) from error
-        except (NothingToRetry, JobBusy) as error:
-            raise Refused(str(error)) from error
-        return Response(JobRunSerializer(retry).data, status=status.HTTP_202_ACCEPTED)
+        return retried(self.get_object(), request, only=wanted.validated_data.get("results"))
+
+
+def retried(run: JobRun, request: Request, *, only: Collection[int] | None) -> Response:
+    """The answer 202 with a new run over what failed in ``run``, or over ``only`` these results.
+
+    Raises the API's error where there is nothing to retry, or the job may not run.
+    """
+    try:
+        retry = request_retry(
+            run=run, trigger=Trigger.RETRY, requested_by=cast("User", request.user), only=only
+        )
+    except JobDisabled as error:
+        raise exceptions.ValidationError(str(error)) from error
+    except (NothingToRetry, JobBusy) as error:
+        raise Refused(str(error)) from error
+    return Response(JobRunSerializer(retry).data, status=status.HTTP_202_ACCEPTED)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from inventory.models import Device
 from inventory.selectors import jump_hosts_of
-from jobs.choices import FAILURE_STATUSES, ResultStatus
+from jobs.choices import FAILURE_STATUSES
 from jobs.models import JobRun
 from jobs.policy import (
     TRAITS,
@@ -22,6 +22,7 @@ from jobs.policy import (
     telling_shares,
     trait_group_in_words,
 )
+from jobs.policy.transitions import RETRYABLE_STATUSES
 
 _Key = TypeVar("_Key", str, Cause)
 
@@ -100,6 +101,14 @@ def failure_group(*, run: JobRun, by: GroupBy, key: str) -> FailureGroup:
     keys = ", ".join(f"'{group.key}'" for group in groups[:5])
     known = f"the first ones are {keys}" if groups else "nothing failed in it"
     raise GroupNotFound(f"run {run.pk} has no failures by {by} under '{key}'; {known}")
+
+
+def group_was_skipped(group: FailureGroup) -> str:
+    """Why a group without a device that was tried is not tried again, and what to do."""
+    return (
+        f"the {group.count} devices of '{group.key}' were skipped, not tried; {group.what_to_do}, "
+        "then run the job"
+    )
 
 
 def _rows(run: JobRun) -> list[_Row]:
@@ -224,7 +233,7 @@ def _group(
         categories=categories,
         traits={str(trait): dict(names.most_common()) for trait, names in traits.items()},
         hostnames=tuple(row.hostname for row in members[:EXAMPLES]),
-        retry_ids=tuple(row.result_id for row in members if row.status != ResultStatus.SKIPPED),
+        retry_ids=tuple(row.result_id for row in members if row.status in RETRYABLE_STATUSES),
     )
 
 

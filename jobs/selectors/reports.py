@@ -18,10 +18,6 @@ _SLOWEST = 10
 _ROWS_AT_ONCE = 1000
 
 
-class RunNotFound(Exception):
-    """There is no such run. The message says what to do."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialFigures:
     """How one credential fared in one run."""
@@ -89,16 +85,6 @@ class _Percentile(Aggregate):
     function = "percentile_cont"
     template = "%(function)s(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
     output_field = FloatField()
-
-
-def run_get(*, run_id: int) -> JobRun:
-    """The run with this id. Raises RunNotFound."""
-    run = JobRun.objects.select_related("requested_by").filter(pk=run_id).first()
-    if run is None:
-        newest = JobRun.objects.order_by("-pk").values_list("pk", flat=True).first()
-        known = "there are no runs yet" if newest is None else f"the newest one is {newest}"
-        raise RunNotFound(f"there is no run {run_id}; {known}")
-    return run
 
 
 def run_facts(*, run: JobRun) -> RunFacts:

@@ -23,6 +23,7 @@ from backups.services.store import RunLabel, backup_store
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.reports import WRITERS, ReportFormat
+from jobs.selectors.failures import failure_groups
 from jobs.selectors.reports import run_facts
 from jobs.services.results import Claim, result_fail
 from tests.factories import (
@@ -220,9 +221,7 @@ def test_the_api_refuses_in_its_own_shape(client: Client) -> None:
     assert (wrong.status_code, list(wrong.json()["error"]["fields"])) == (400, ["format"])
     missing = client.get("/api/v1/runs/999999/report/")
     assert missing.status_code == 404
-    assert missing.json()["error"]["message"].startswith(
-        "there is no run 999999; the newest one is"
-    )
+    assert missing.json()["error"]["code"] == "not_found"
     assert client.post(address).status_code == 403
 
 
@@ -253,7 +252,7 @@ def test_the_command_prints_or_writes_the_report(
     assert capsys.readouterr().out == ""
     with pytest.raises(CommandError, match="cannot be written"):
         call_command("run_report", str(run.pk), "--output", str(tmp_path / "no" / "file"))
-    with pytest.raises(CommandError, match="there is no run 999999"):
+    with pytest.raises(CommandError, match="there is no run '999999'"):
         call_command("run_report", "999999")
 
 
@@ -269,5 +268,47 @@ def test_the_command_groups_failures(capsys: pytest.CaptureFixture[str]) -> None
     assert "\x1b" not in text
     call_command("failures", str(ended_run().pk))
     assert "Nothing failed" in capsys.readouterr().out
-    with pytest.raises(CommandError, match="there is no run 999999"):
+    with pytest.raises(CommandError, match="there is no run '999999'"):
         call_command("failures", "999999")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_is_tried_again_over_the_api(client: Client) -> None:
+    run = told_run()
+    address = f"/api/v1/runs/{run.pk}/failures/retry/"
+
+    def post(**body: str) -> Any:
+        return client.post(address, body, content_type="application/json")
+
+    client.force_login(user_with("jobs.view_deviceresult"))
+    assert post(by="credential", key="site-b").status_code == 403
+    client.force_login(user_with("jobs.run_job"))
+    unknown = post(by="credential", key="site-x")
+    assert (unknown.status_code, list(unknown.json()["error"]["fields"])) == (400, ["key"])
+    skipped = post(by="credential", key="")
+    assert skipped.status_code == 409
+    assert "skipped, not tried" in skipped.json()["error"]["message"]
+    answer = post(by="credential", key="site-b")
+    assert answer.status_code == 202, answer.content
+    retry = JobRun.objects.get(pk=answer.json()["id"])
+    assert retry.retry_of == run
+    assert {result.hostname for result in retry.results.all()} == {"refuses", "-hostile"}
+    assert post(by="credential", key="site-b").status_code == 409
+    assert post(by="credential").status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_is_tried_again_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run = told_run()
+    key = failure_groups(run=run)[0].key
+    call_command("failures", str(run.pk), "--retry", key, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert JobRun.objects.get(pk=told["run_id"]).retry_of == run
+    assert told["devices"] == 1
+    for arguments, message in [
+        (["--retry", "moon"], "has no failures by cause under 'moon'; the first ones are"),
+        (["--by", "credential", "--retry", ""], "skipped, not tried; give the device a credential"),
+        (["--retry", key], "is still"),
+    ]:
+        with pytest.raises(CommandError, match=message):
+            call_command("failures", str(run.pk), *arguments)

@@ -9,14 +9,14 @@ from django.core.management.base import CommandError, CommandParser
 
 from credentials.management.base import StackCommand
 from jobs.reports import WRITERS, ReportFormat
-from jobs.selectors.reports import RunNotFound, run_get
+from jobs.selectors.runs import RunNotFound, run_get
 
 
 class Command(StackCommand):
     help = "Print the report of a run, open or ended; CSV has a line per device."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("run", type=int, metavar="RUN_ID")
+        parser.add_argument("run", metavar="RUN_ID")
         parser.add_argument(
             "--format", choices=[one.value for one in ReportFormat], default=ReportFormat.TEXT.value
         )
