@@ -47,6 +47,7 @@ def logged_in(
     remaining = limits.deadline - (time.monotonic() - started)
     with (
         connection,
+        limits.cancellation.over(connection),
         session_deadline(connection, remaining) as deadline,
         way_to(target, connection, limits, deadline) as way,
     ):
