@@ -16,6 +16,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
+from backups.selectors.git import git_is_queued
 from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
@@ -23,11 +24,12 @@ from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.services import results, runs
+from jobs.services.commits import leftovers_are_waiting
 from jobs.services.detection import detections_expire
 from jobs.services.early_end import run_expire
 from jobs.services.logs import job_log
 from jobs.services.unserved import unserved_report
-from jobs.tasks import Advance, device_queue, resend, run_advance
+from jobs.tasks import Advance, commits_send, device_queue, resend, run_advance
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ def reconcile() -> Reconciled:
         devices_committed=_commit_pending(),
         detections_ended=detections_expire(),
         remotes_sent=pushes_send(),
-        revisions_indexed=projections.catch_up(limit=_REVISIONS_AT_ONCE),
+        revisions_indexed=_index(),
     )
 
 
@@ -145,7 +147,16 @@ def _is_stalled(run: JobRun) -> bool:
     )
 
 
+def _index() -> int:
+    return 0 if git_is_queued() else projections.catch_up(limit=_REVISIONS_AT_ONCE)
+
+
 def _commit_pending() -> int:
+    """Bring into Git what waits for it too long, or have it brought there by its queue."""
+    if results.results_take_uncommitted() or (git_is_queued() and leftovers_are_waiting()):
+        commits_send()
+    if git_is_queued():
+        return 0
     older = settings.NETRAVEN.lease_seconds
     devices = devices_with_pending_snapshots(older_than_seconds=older, limit=_LIMIT)
     problems = []

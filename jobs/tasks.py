@@ -18,13 +18,20 @@ from backups.services.remotes import remotes_mark_changed
 from backups.services.retention import archives_prune
 from inventory.models import Device
 from jobs import leases
-from jobs.choices import RunStatus
+from jobs.choices import ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
-from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, ISOLATED_QUEUE, zone_queue
+from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE, zone_queue
 from jobs.services import runs
 from jobs.services.backup import device_back_up
 from jobs.services.breaker import run_skip_broken
+from jobs.services.commits import (
+    HandedOver,
+    commit_is_asked_by_nobody_else,
+    commits_are_waiting,
+    handed_over_commit,
+    leftovers_commit,
+)
 from jobs.services.detection import detection_run
 from jobs.services.early_end import run_fail
 from jobs.services.results import Claim, result_claim
@@ -34,6 +41,11 @@ from jobs.services.workers import workers_prune
 
 logger = logging.getLogger(__name__)
 
+#: Devices whose configurations are committed in one turn of the Git store.
+_COMMITS_AT_ONCE = 100
+_LOOK_AGAIN_SECONDS = 1.0
+#: After so many of these turns a task makes room for pushes.
+_COMMIT_ROUNDS = 20
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 #: A database that is down, restarted or busy: no fault of a run, which goes on when it is back.
@@ -65,9 +77,31 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
         done = device_back_up(result=result, cancellation=cancellation)
     if done is None:
         return "claim lost"
+    if done.status == ResultStatus.RUNNING:
+        with database_use():
+            if commit_is_asked_by_nobody_else(result_id=result_id):
+                commits_send()
     if done.retry_seconds is not None:
         raise self.retry(countdown=done.retry_seconds, **_label(result))
     return str(done.status)
+
+
+@shared_task(name="jobs.commit_snapshots", ignore_result=True)
+def commit_snapshots() -> None:
+    """Commit what device workers have stored, where only the ``git`` queue writes to Git.
+
+    One message stands for all that wait at that time, and for what comes while it works.
+    """
+    with database_use():
+        for _ in range(_COMMIT_ROUNDS):
+            done = handed_over_commit(limit=_COMMITS_AT_ONCE)
+            if not done.devices:
+                leftovers_commit(limit=_COMMITS_AT_ONCE)
+                break
+            _go_on(done)
+        # Also those that another process has locked for a moment, which passed them by here.
+        if commits_are_waiting():
+            commits_send(seconds=_LOOK_AGAIN_SECONDS)
 
 
 @shared_task(name="jobs.detect_platform", ignore_result=True)
@@ -78,22 +112,21 @@ def detect_platform(detection_id: int) -> None:
 
 @shared_task(name="jobs.dispatch_run", ignore_result=True)
 def dispatch_run(run_id: int) -> None:
-    """Start a run: resolve its credentials and send the first two waves."""
+    """Start a run: resolve its credentials and send the first waves."""
     run = JobRun.objects.get(pk=run_id)
     if runs.run_start(run=run):
         run_skip_broken(run=run)
-        run_advance(run_id)
         run_advance(run_id)
 
 
 @shared_task(name="jobs.advance_run", ignore_result=True)
 def advance(run_id: int) -> None:
-    """Send the next wave of a run, or finalise it: body and errback of every chord."""
+    """Send what there is room for of a run, or finalise it: body and errback of every chord."""
     run_advance(run_id)
 
 
 def run_advance(run_id: int) -> Advance:
-    """Send the next wave of a run, or finalise it; says what it did.
+    """Send what there is room for of a run, or finalise it; says what it did.
 
     Safe to call at any time by anybody; a run that needs nothing is left alone. An error that
     nobody foresaw ends the run, one that passes leaves it to the reconciler.
@@ -101,14 +134,15 @@ def run_advance(run_id: int) -> Advance:
     run = JobRun.objects.get(pk=run_id)
     if run.status != RunStatus.RUNNING:
         return Advance.NOTHING
+    sent = False
     # What is raised in each of these steps ends the run with the status beside it.
     status, doing = RunStatus.FAILED_CREDENTIAL_RESOLUTION, "the credentials could not be resolved"
     try:
         runs.run_resolve_credentials(run=run)
         status, doing = RunStatus.FAILED_DISPATCHER_ERROR, "the devices could not be dispatched"
-        wave = runs.run_take_wave(run=run)
-        if wave:
+        while wave := runs.run_take_wave(run=run):
             send_wave(run_id, wave)
+            sent = True
         status, doing = RunStatus.FAILED_UNEXPECTED, "the run could not be brought to its end"
         if runs.run_finalise(run=run):
             _push_if_changed(run)
@@ -120,7 +154,7 @@ def run_advance(run_id: int) -> Advance:
         logger.exception("run %s fails: %s", run_id, doing)
         failed = run_fail(run=run, status=status, reason=f"{doing}; the worker's log has more")
         return Advance.ENDED if failed else Advance.NOTHING
-    return Advance.SENT if wave else Advance.NOTHING
+    return Advance.SENT if sent else Advance.NOTHING
 
 
 @shared_task(name="jobs.prune", ignore_result=True)
@@ -148,8 +182,32 @@ def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:
         queue = device_queue(result.device)
         if isolated and queue == DEVICES_QUEUE:
             queue = ISOLATED_QUEUE
-        then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)
-        _signature(result, queue).apply_async(link=then, ignore_result=True)
+        _ring(result, queue)
+
+
+def commits_send(*, seconds: float = 0) -> None:
+    """Ask the ``git`` queue to commit what waits then. A broker that is down is no loss."""
+    try:
+        commit_snapshots.apply_async(queue=GIT_QUEUE, countdown=seconds)
+    except _BROKER_DOWN:
+        logger.warning("the broker is down; snapshots that wait for Git are committed later")
+
+
+def _go_on(done: HandedOver) -> None:
+    """Advance the runs whose devices have ended, and have those tried again whose commit failed."""
+    try:
+        for result, seconds in done.retries:
+            _ring(result, device_queue(result.device), countdown=seconds)
+        for run_id in done.run_ids:
+            advance.apply_async((run_id,), queue=CONTROL_QUEUE)
+    except _BROKER_DOWN:
+        logger.warning("the broker is down; %s devices are sent again later", len(done.retries))
+
+
+def _ring(result: DeviceResult, queue: str, countdown: float = 0) -> None:
+    """Send for one device; its run is advanced when it is done."""
+    then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)
+    _signature(result, queue).apply_async(link=then, ignore_result=True, countdown=countdown)
 
 
 def _push_if_changed(run: JobRun) -> None:

@@ -180,6 +180,8 @@ class Config(BaseSettings):
 
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None
+    #: Who commits: each worker that has read a device, or the workers of the queue ``git`` alone.
+    git_writer: Literal["shared", "queue"] = "shared"
     #: Certificates of authorities that are believed at Git remotes; None = those of the system.
     git_ca_file: FilePath | None = None
     #: SSH private key, without a passphrase, that signs each commit; None = no signatures.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from backups.engine.errors import DeviceError
 from backups.engine.git.branch import Branch
 from backups.engine.git.failures import os_errors_named, store_failure
 from backups.engine.git.signing import SshSigner
@@ -18,12 +19,48 @@ from backups.models import Snapshot, SnapshotState
 def git_store() -> GitStore:
     """The repository of this installation, made when it is not there yet.
 
-    Raises DeviceError, also where there was one and it is gone.
+    Raises DeviceError, also where there was one and it is gone, and on a host that is not the one
+    where it lives.
+    """
+    path = settings.NETRAVEN.git_directory
+    if not git_is_here():
+        raise git_elsewhere()
+    if not (path / "HEAD").exists():
+        _refuse_new_history(path)
+    return GitStore.open_or_create(path, sign=commit_signer())
+
+
+def git_store_prepare() -> None:
+    """Make the repository where it is not there yet, also where only a queue writes to it.
+
+    Only for the workers that commit: their host is the one where it lives. Raises DeviceError.
     """
     path = settings.NETRAVEN.git_directory
     if not (path / "HEAD").exists():
         _refuse_new_history(path)
-    return GitStore.open_or_create(path, sign=commit_signer())
+        GitStore.open_or_create(path, sign=commit_signer())
+
+
+def git_is_queued() -> bool:
+    """Whether commits are left to the workers of the queue ``git``."""
+    return bool(settings.NETRAVEN.git_writer == "queue")
+
+
+def git_is_here() -> bool:
+    """Whether this host may read and write the repository.
+
+    Where only a queue writes, a host without a repository is not the one where it lives, and makes
+    none.
+    """
+    return not git_is_queued() or (settings.NETRAVEN.git_directory / "HEAD").exists()
+
+
+def git_elsewhere() -> DeviceError:
+    """The error of somebody who needs the repository on a host without it."""
+    return store_failure(
+        f"There is no Git store at {settings.NETRAVEN.git_directory} on this host: it lives where "
+        "the queue 'git' is served (NETRAVEN_GIT_WRITER=queue); do this there."
+    )
 
 
 def commit_signer() -> SshSigner | None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from django.db.models import Q, QuerySet
 
 from backups.engine.git.store import RevisionNotFound
-from backups.models import Snapshot, SnapshotState
-from backups.selectors.git import git_store
+from backups.engine.search import unpack
+from backups.models import CurrentText, Snapshot, SnapshotState
+from backups.selectors.git import git_elsewhere, git_is_here, git_store
 from inventory.models import Device
 
 #: In front of a revision's own number, for those that are not in Git yet and have no commit.
@@ -75,11 +76,15 @@ def snapshot_before(*, snapshot: Snapshot) -> Snapshot | None:
 def snapshot_texts(*, snapshots: Sequence[Snapshot]) -> Iterator[str]:
     """The redacted texts of ``snapshots`` in their order, read from Git a hundred at a time.
 
-    Raises SnapshotNotFound when a text is lost, DeviceError when Git cannot be read.
+    On a host without the Git store newest texts come from the database. Raises SnapshotNotFound
+    when a text is lost, DeviceError when Git cannot be read.
     """
     for snapshot in snapshots:
         if snapshot.state == SnapshotState.LOST:
             raise SnapshotNotFound(_lost(snapshot))
+    if not git_is_here():
+        yield from _texts_without_git(snapshots)
+        return
     blobs = [snapshot.blob for snapshot in snapshots if snapshot.state == SnapshotState.COMMITTED]
     committed = git_store().read_blobs(blobs) if blobs else iter(())
     for snapshot in snapshots:
@@ -111,6 +116,18 @@ def revisions_to_compare(
             f"{device.hostname} has no revision before that one; there is nothing to compare"
         )
     return older, newer
+
+
+def _texts_without_git(snapshots: Sequence[Snapshot]) -> Iterator[str]:
+    """Texts that the database has: those that are not in Git yet, and the newest of devices."""
+    for snapshot in snapshots:
+        if snapshot.state == SnapshotState.PENDING:
+            yield snapshot.pending_text
+            continue
+        current = CurrentText.objects.filter(snapshot=snapshot).first()
+        if current is None:
+            raise git_elsewhere()
+        yield unpack(bytes(current.packed)).decode()
 
 
 def _by_id(device: Device, number: str) -> Snapshot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import transaction
@@ -11,10 +13,11 @@ from django.utils import timezone
 from backups.engine.authors import commit_author
 from backups.engine.git.branch import IMPORTED, MAIN
 from backups.engine.redaction import redacted_from_store
-from backups.engine.types import CommitRequest
+from backups.engine.types import CommitRequest, SavedRevision
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_store, git_store_to_write
 from backups.services.store import locked_device
+from inventory.models import Device
 
 
 def snapshots_commit(*, device_id: int) -> None:
@@ -37,6 +40,26 @@ def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> 
 
 
 @transaction.atomic(savepoint=False)
+def snapshots_commit_together(*, device_ids: Collection[int]) -> None:
+    """Bring the pending snapshots of several devices into Git, oldest first, a commit each.
+
+    The right to write to the store is taken once, and all of them come in or none. Raises
+    DeviceError; the snapshots then stay pending. The rows of the devices are locked in order.
+    """
+    devices = Device.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
+    locked = devices.in_bulk(list(device_ids))
+    pending = Snapshot.objects.filter(device__in=locked, state=SnapshotState.PENDING)
+    by_branch: dict[str, list[Snapshot]] = defaultdict(list)
+    for snapshot in pending.order_by("collected_at", "id"):
+        by_branch[branch_of(snapshot)].append(snapshot)
+    for branch, snapshots in by_branch.items():
+        requests = [_request(locked[each.device_id], each, branch) for each in snapshots]
+        revisions = git_store_to_write().save_all(requests)
+        for snapshot, revision in zip(snapshots, revisions, strict=True):
+            _record(snapshot, revision)
+
+
+@transaction.atomic(savepoint=False)
 def _commit_oldest(device_id: int) -> bool:
     """Bring the oldest pending snapshot of a device into Git; False when there is none."""
     device = locked_device(device_id)
@@ -44,19 +67,27 @@ def _commit_oldest(device_id: int) -> bool:
     snapshot = snapshots.filter(state=SnapshotState.PENDING).first()
     if snapshot is None:
         return False
-    revision = git_store_to_write().save(
-        CommitRequest(
-            path=snapshot.path,
-            config=redacted_from_store(snapshot.pending_text),
-            hostname=device.hostname,
-            device_id=device.pk,
-            run_id=snapshot.run_id,
-            job_name=snapshot.job_name,
-            author=commit_author(snapshot.changed_by, device.hostname),
-            collected_at=int(snapshot.collected_at.timestamp()),
-            branch=branch_of(snapshot),
-        )
+    request = _request(device, snapshot, branch_of(snapshot))
+    _record(snapshot, git_store_to_write().save(request))
+    return True
+
+
+def _request(device: Device, snapshot: Snapshot, branch: str) -> CommitRequest:
+    return CommitRequest(
+        path=snapshot.path,
+        config=redacted_from_store(snapshot.pending_text),
+        hostname=device.hostname,
+        device_id=device.pk,
+        run_id=snapshot.run_id,
+        job_name=snapshot.job_name,
+        author=commit_author(snapshot.changed_by, device.hostname),
+        collected_at=int(snapshot.collected_at.timestamp()),
+        branch=branch,
     )
+
+
+def _record(snapshot: Snapshot, revision: SavedRevision) -> None:
+    """Write down where ``snapshot`` stands in Git."""
     snapshot.state = SnapshotState.COMMITTED
     snapshot.commit = revision.commit
     snapshot.blob = revision.blob
@@ -67,7 +98,6 @@ def _commit_oldest(device_id: int) -> bool:
     if not revision.changed:
         _count_again(snapshot)
     snapshot.save()
-    return True
 
 
 def _count_again(snapshot: Snapshot) -> None:

@@ -83,6 +83,11 @@ def catch_up(*, limit: int) -> int:
     return done
 
 
+def is_behind() -> bool:
+    """Whether ``catch_up`` would find anything."""
+    return any(True for find in (_devices_without_text, _devices_behind) for _ in find())
+
+
 def rebuild(*, device: Device) -> int:
     """Make everything that is derived from the revisions of ``device`` anew; gives their number.
 

@@ -12,6 +12,7 @@ from backups.engine.errors import DeviceError
 from backups.engine.git.inspection import Inspection
 from backups.engine.git.rebuild import Rebuild
 from backups.models import Archive, CurrentText, Snapshot, SnapshotState
+from backups.selectors.git import git_elsewhere, git_is_here
 from backups.services.verify_archives import archives_check
 from backups.services.verify_git import GitCheck, Progress, batches
 from backups.services.verify_report import Finding, Problem, Report
@@ -54,7 +55,7 @@ def _check_git(
 ) -> None:
     inspection = Inspection(settings.NETRAVEN.git_directory)
     stored = Snapshot.objects.exclude(state=SnapshotState.PENDING)
-    unusable = inspection.problem()
+    unusable = inspection.problem() if git_is_here() else git_elsewhere().message
     if unusable is None and inspection.is_empty():
         unusable = "The Git store is empty."
     if unusable is not None:

@@ -11,6 +11,7 @@ from backups.engine.cancellation import Cancellation
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
+from backups.selectors.git import git_is_queued
 from backups.services.commits import snapshots_commit
 from backups.services.host_keys import host_key_offered
 from backups.services.sessions import backup_collect, backup_request
@@ -25,6 +26,7 @@ from jobs.services.results import (
     Claim,
     claim_holds,
     result_fail,
+    result_hand_over,
     result_retry,
     result_skip,
     result_succeed,
@@ -36,7 +38,10 @@ from jobs.services.sessions import database_use, session_failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDone:
-    """How an attempt ended. ``retry_seconds`` is None unless another attempt is due."""
+    """How an attempt ended. ``retry_seconds`` is None unless another attempt is due.
+
+    RUNNING stands for a configuration that is stored and waits for the ``git`` queue.
+    """
 
     status: ResultStatus
     retry_seconds: float | None = None
@@ -67,7 +72,7 @@ def device_back_up(
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
         failure = session_failure(what=f"device result {result.pk}", error=error)
     with database_use():
-        return _record_failure(result, claim, failure, secrets)
+        return failure_record(result, claim, failure, secrets)
 
 
 def _skip_deleted(result: DeviceResult, claim: Claim) -> DeviceDone | None:
@@ -110,6 +115,8 @@ def _store(
             return _record_suspect(result, claim, request, outcome)
         if snapshot.state == SnapshotState.COMMITTED:
             return _record_success(result, claim, request, outcome, snapshot)
+        if git_is_queued():
+            return _hand_over(result, claim, request, outcome, snapshot)
     with transaction.atomic():
         if not claim_holds(claim=claim):
             return None
@@ -127,6 +134,19 @@ def _record_suspect(
     return DeviceDone(status=ResultStatus.SUSPECT)
 
 
+def _hand_over(
+    result: DeviceResult,
+    claim: Claim,
+    request: BackupRequest,
+    outcome: BackupOutcome,
+    snapshot: Snapshot,
+) -> DeviceDone:
+    result_hand_over(claim=claim, snapshot=snapshot)
+    _log_session(result, request, outcome)
+    _log_findings(result, request, outcome)
+    return DeviceDone(status=ResultStatus.RUNNING)
+
+
 def _record_success(
     result: DeviceResult,
     claim: Claim,
@@ -134,17 +154,32 @@ def _record_success(
     outcome: BackupOutcome,
     snapshot: Snapshot,
 ) -> DeviceDone:
-    # By the run and not by the attempt: an earlier one may have stored it and failed at Git.
-    changed = snapshot.run_id == result.run_id
-    result_succeed(claim=claim, snapshot=snapshot, changed=changed)
-    _log_success(result, request, outcome, snapshot, changed)
+    success_record(result=result, claim=claim, snapshot=snapshot)
+    _log_session(result, request, outcome)
     _log_findings(result, request, outcome)
     return DeviceDone(status=ResultStatus.SUCCEEDED)
 
 
-def _record_failure(
-    result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...]
+def success_record(*, result: DeviceResult, claim: Claim, snapshot: Snapshot) -> None:
+    """Record that the configuration of a claimed ``result`` stands in Git, with a line in the log.
+
+    Inside the transaction that has made sure of the claim.
+    """
+    # By the run and not by the attempt: an earlier one may have stored it and failed at Git.
+    changed = snapshot.run_id == result.run_id
+    result_succeed(claim=claim, snapshot=snapshot, changed=changed)
+    size = f"+{snapshot.lines_added} -{snapshot.lines_removed} lines" if changed else "unchanged"
+    job_log(
+        run=result.run_id,
+        device_id=result.device_id,
+        message=f"{result.hostname}: backed up, {size}",
+    )
+
+
+def failure_record(
+    result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...] = ()
 ) -> DeviceDone | None:
+    """Record a failed attempt and whether another one follows; None when the claim was lost."""
     config = settings.NETRAVEN
     delay = retry_delay(
         category=failure.category,
@@ -176,13 +211,7 @@ def _record_failure(
     return DeviceDone(status=status, retry_seconds=delay)
 
 
-def _log_success(
-    result: DeviceResult,
-    request: BackupRequest,
-    outcome: BackupOutcome,
-    snapshot: Snapshot,
-    changed: bool,
-) -> None:
+def _log_session(result: DeviceResult, request: BackupRequest, outcome: BackupOutcome) -> None:
     phases = ", ".join(f"{name} {value:.2f} s" for name, value in outcome.phase_seconds.items())
     connection_log(
         result=result,
@@ -190,12 +219,6 @@ def _log_success(
         f"{request.target.port} as {request.credential.username}; {phases}; "
         f"{len(outcome.raw)} bytes",
         secrets=request.credential.secrets(),
-    )
-    size = f"+{snapshot.lines_added} -{snapshot.lines_removed} lines" if changed else "unchanged"
-    job_log(
-        run=result.run_id,
-        device_id=result.device_id,
-        message=f"{result.hostname}: backed up, {size}",
     )
 
 

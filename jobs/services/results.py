@@ -89,6 +89,33 @@ def result_succeed(*, claim: Claim, snapshot: Snapshot, changed: bool) -> bool:
     return _finish(claim, status=ResultStatus.SUCCEEDED, snapshot=snapshot, config_changed=changed)
 
 
+def result_hand_over(*, claim: Claim, snapshot: Snapshot) -> bool:
+    """Leave the rest to the ``git`` queue: ``snapshot`` is stored and waits for its commit.
+
+    The row stays RUNNING and ``claim`` holds; whoever commits records by it. The lease says until
+    when that is expected. False when the claim is gone.
+    """
+    return bool(_held(claim).update(snapshot=snapshot, lease_until=_lease_end()))
+
+
+def results_handed_over() -> QuerySet[DeviceResult]:
+    """The rows that wait for their commit, in the order of their devices in runs."""
+    return DeviceResult.objects.filter(
+        status=ResultStatus.RUNNING, snapshot__isnull=False
+    ).order_by("pk")
+
+
+def result_take_back(*, claim: Claim) -> None:
+    """Undo a hand-over: the commit failed, and the device is tried again or given up."""
+    _held(claim).update(snapshot=None)
+
+
+def results_take_uncommitted() -> int:
+    """Prolong hand-overs that nobody has answered within a lease; how many there are."""
+    overdue = results_handed_over().order_by().filter(lease_until__lt=Now())
+    return overdue.update(lease_until=_lease_end())
+
+
 def result_suspect(*, claim: Claim, reasons: Sequence[str]) -> bool:
     """Record an output that is not trusted. False when the claim is gone."""
     return _finish(
@@ -135,7 +162,8 @@ def results_take_expired(*, limit: int) -> list[DeviceResult]:
         expired = list(
             DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("device__zone")
-            .filter(status=ResultStatus.RUNNING, lease_until__lt=Now())[:limit]
+            # One that was handed over has been read: no worker has to be alive for it.
+            .filter(status=ResultStatus.RUNNING, lease_until__lt=Now(), snapshot=None)[:limit]
         )
         return [result for result in expired if _return_lost(result)]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,6 +66,7 @@ class _Content:
 
 #: The place that a save has looked at before its turn, and what it changes there.
 _Step = tuple[Place, Change]
+_Prepared = tuple[CommitRequest, _Content, _Step]
 
 
 class GitStore:
@@ -107,11 +108,7 @@ class GitStore:
         Raises TypeError for a configuration that is not redacted, ValueError for a path that
         ``config_path`` did not make and for a name that no branch of the store has.
         """
-        if type(request.config) is not RedactedConfig:
-            raise TypeError("The Git store takes a RedactedConfig and nothing else.")
-        if not is_config_path(request.path):
-            raise ValueError("The path of a configuration must come from config_path().")
-        content = _Content.of(request.config)
+        content = _content_of(request)
         branch = Branch(self._path, request.branch)
         with os_errors_named(self._path):
             # What can be done before taking the turn is done here, so that others wait less.
@@ -122,6 +119,23 @@ class GitStore:
             change = self._change(place.blob, content)
             with writing_turn(self._path):
                 return self._commit(branch, request, content, (place, change))
+
+    def save_all(self, requests: Sequence[CommitRequest]) -> list[SavedRevision]:
+        """The same for several configurations of one branch, in their order and in one turn.
+
+        Each that differs gets a commit of its own, and the branch moves once: when one of them
+        cannot be saved, none is.
+        """
+        if not requests:
+            return []
+        branch = Branch(self._path, requests[0].branch)
+        if any(request.branch != requests[0].branch for request in requests):
+            raise ValueError("Configurations of several branches cannot be saved together.")
+        with os_errors_named(self._path):
+            tip = branch.tip()
+            steps = [self._prepared(tip, request) for request in requests]
+            with writing_turn(self._path):
+                return self._commit_all(branch, steps)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -287,6 +301,33 @@ class GitStore:
                 branch.move_to(saved.commit)
         return saved
 
+    def _prepared(self, tip: str | None, request: CommitRequest) -> _Prepared:
+        """What can be done for a save before the turn is taken."""
+        content = _content_of(request)
+        place = self._commits.place(tip, request.path)
+        self._objects.write("blob", content.body)
+        return request, content, (place, self._change(place.blob, content))
+
+    def _commit_all(self, branch: Branch, steps: Sequence[_Prepared]) -> list[SavedRevision]:
+        """Put the contents on top of the branch, one commit after the other."""
+        tip = branch.tip()
+        saved = self._chain(tip, steps)
+        if not any(revision.changed for revision in saved):
+            return saved
+        with branch.locked():
+            newer = branch.tip()
+            if newer != tip:  # another Git process came in between, and cannot do so again
+                saved = self._chain(newer, steps)
+            branch.move_to(saved[-1].commit)
+        return saved
+
+    def _chain(self, tip: str | None, steps: Sequence[_Prepared]) -> list[SavedRevision]:
+        saved: list[SavedRevision] = []
+        for request, content, known in steps:
+            saved.append(self._commit_on(tip, request, content, known))
+            tip = saved[-1].commit
+        return saved
+
     def _commit_on(
         self, tip: str | None, request: CommitRequest, content: _Content, known: _Step
     ) -> SavedRevision:
@@ -342,6 +383,15 @@ class GitStore:
         if commit is None:
             raise RevisionNotFound(f"The Git store has no revision {revision}.")
         return commit
+
+
+def _content_of(request: CommitRequest) -> _Content:
+    """What ``request`` saves. Raises TypeError, ValueError for what may not be saved."""
+    if type(request.config) is not RedactedConfig:
+        raise TypeError("The Git store takes a RedactedConfig and nothing else.")
+    if not is_config_path(request.path):
+        raise ValueError("The path of a configuration must come from config_path().")
+    return _Content.of(request.config)
 
 
 def _revision(
