@@ -22,8 +22,8 @@ from jobs.models import JobRun, ReconcilerTick, RunCredential
 from jobs.monitoring.metrics import metrics_text
 from netraven_site.config import PROJECT_DIR
 from tests.factories import CredentialFactory, DeviceResultFactory, JobRunFactory, UserFactory
-from tests.integration.test_system import alive
 from tests.support.failures import ended_run, failed_result, many_failed
+from tests.support.workers import alive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 

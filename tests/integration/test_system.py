@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -23,7 +25,6 @@ from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential, Wor
 from jobs.monitoring.attention import needs_a_hand
 from jobs.monitoring.facts import QueueFacts, SystemFacts, system_facts
 from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, FIXED_QUEUES, ISOLATED_QUEUE, zone_queue
-from jobs.services.workers import WorkerIdentity, worker_seen
 from tests.factories import (
     CredentialFactory,
     DeviceFactory,
@@ -33,6 +34,7 @@ from tests.factories import (
     backup_outcome,
     user_with,
 )
+from tests.support.workers import alive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 
@@ -40,11 +42,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 def queue(name: str, facts: SystemFacts | None = None) -> QueueFacts:
     facts = facts or system_facts()
     return next(one for one in facts.queues if one.name == name)
-
-
-def alive(*queues: str, node: str = "devices1@here") -> None:
-    identity = WorkerIdentity(node=node, host="here", pid=7, queues=queues, concurrency=50)
-    worker_seen(worker=identity, busy=3)
 
 
 def troubles() -> str:
@@ -141,6 +138,15 @@ def test_a_broker_that_is_down_is_an_answer(client: Client) -> None:
         answer = client.get(f"/api/v1/system/{path}")
         assert answer.status_code == 200
         assert b"CANARY" not in answer.content
+
+
+def test_nobody_waits_long_for_a_silent_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
+        started = time.monotonic()
+        assert system_facts().broker.problem == "the broker did not answer within 2 s"
+        assert time.monotonic() - started < 10
 
 
 def test_a_refused_log_in_does_not_show_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
