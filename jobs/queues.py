@@ -10,6 +10,8 @@ DEVICES_QUEUE = "devices"
 ISOLATED_QUEUE = "isolated"
 #: What needs the Git store; served where it lives.
 GIT_QUEUE = "git"
+#: Those that every installation has.
+FIXED_QUEUES = (CONTROL_QUEUE, DEVICES_QUEUE, ISOLATED_QUEUE, GIT_QUEUE)
 _ZONE_PREFIX = "zone."
 
 
@@ -21,3 +23,10 @@ def zone_queue(name: str) -> str:
 def zone_of(queue: str) -> str | None:
     """The zone whose devices wait in ``queue``; None for any other queue."""
     return queue.removeprefix(_ZONE_PREFIX) if queue.startswith(_ZONE_PREFIX) else None
+
+
+def worker_command(queue: str) -> str:
+    """The command that starts workers for ``queue`` on a host."""
+    zone = zone_of(queue)
+    option = f"--queues {queue}" if zone is None else f"--zone {zone}"
+    return f"python manage.py worker {option}"

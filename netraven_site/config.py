@@ -133,6 +133,10 @@ class Config(BaseSettings):
     web_workers: int = Field(default=2, ge=1, le=64)
     web_threads: int = Field(default=4, ge=1, le=128)
     flower_port: int = Field(default=5555, ge=1, le=65535)
+    #: What Prometheus shows at ``/metrics``; None = there is no such address.
+    metrics_token: SecretStr | None = None
+    #: Answer there without a token: whoever reaches the web then reads names of queues and hosts.
+    metrics_without_token: bool = False
     time_zone: str = "UTC"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -221,7 +225,7 @@ class Config(BaseSettings):
             raise ValueError("it must have at least 32 characters")
         return value
 
-    @field_validator("redaction_key")
+    @field_validator("redaction_key", "metrics_token")
     @classmethod
     def _long_enough_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 16:

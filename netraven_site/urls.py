@@ -33,9 +33,11 @@ from credentials.api import TagViewSet
 from inventory.api import DeviceViewSet, JumpHostViewSet
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
+from jobs.api.metrics import metrics
 from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
+from jobs.api.system import QueuesView, SystemView, WorkersView
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
 
@@ -73,6 +75,9 @@ api_urls: list[URLPattern | URLResolver] = [
         "runs/<int:pk>/failures/retry/", RunFailuresRetryView.as_view(), name="run-failures-retry"
     ),
     path("runs/<int:pk>/report/", RunReportView.as_view(), name="run-report"),
+    path("system/", SystemView.as_view(), name="system"),
+    path("system/queues/", QueuesView.as_view(), name="system-queues"),
+    path("system/workers/", WorkersView.as_view(), name="system-workers"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
     path("devices/<int:device_id>/secrets/", DeviceSecretsView.as_view(), name="device-secrets"),
@@ -90,4 +95,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_urls)),
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
 ]

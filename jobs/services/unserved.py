@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from jobs.choices import LogLevel
 from jobs.models import JobLog
-from jobs.queues import zone_of
+from jobs.queues import worker_command
 from jobs.selectors.queues import queues_served
 from jobs.services.logs import job_log
 
@@ -28,11 +28,9 @@ def unserved_report(*, waiting: Iterable[tuple[int, str]]) -> int:
 
 
 def _nobody_serves(queue: str) -> str:
-    zone = zone_of(queue)
-    option = f"--queues {queue}" if zone is None else f"--zone {zone}"
     return (
         f"no worker serves the queue {queue}: its devices wait until one does, or until the run's "
-        f"deadline; on a host that reaches them run 'python manage.py worker {option}'"
+        f"deadline; on a host that reaches them run '{worker_command(queue)}'"
     )
 
 

@@ -83,6 +83,7 @@ def test_a_wrong_value_is_one_line(
     [
         ("NETRAVEN_SECRET_KEY", SECRET, "at least 32 characters"),
         ("NETRAVEN_REDACTION_KEY", SECRET[:15], "at least 16 characters"),
+        ("NETRAVEN_METRICS_TOKEN", SECRET[:15], "at least 16 characters"),
         ("NETRAVEN_ENCRYPTION_KEYS", SECRET, "entry 1"),
         ("NETRAVEN_ENCRYPTION_KEYS", f"k1:{SECRET}", "not valid base64"),
         ("NETRAVEN_ENCRYPTION_KEYS", "k1:Zq9-", "not valid base64"),

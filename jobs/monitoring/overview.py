@@ -1,0 +1,87 @@
+"""The system on one page: versions, sizes, the work under way, and what needs a hand."""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from backups.models import Snapshot
+from inventory.models import Device
+from jobs.choices import FINAL_RUN_STATUSES
+from jobs.models import Job, JobRun
+from jobs.monitoring.attention import git_store_problem, needs_a_hand
+from jobs.monitoring.facts import system_facts
+
+_LAST_RUNS = 5
+
+
+def system_overview() -> dict[str, Any]:
+    """What ``/api/v1/system/`` and ``status --json`` answer, as plain values and times."""
+    facts = system_facts()
+    problem = git_store_problem()
+    return {
+        "versions": _versions(),
+        "counts": {
+            "devices": Device.objects.count(),
+            "active_devices": Device.objects.filter(is_active=True).count(),
+            "jobs": Job.objects.count(),
+            "runs": JobRun.objects.count(),
+            "open_runs": len(facts.open_runs),
+            "snapshots": Snapshot.objects.count(),
+            "pending_snapshots": facts.pending_snapshots,
+        },
+        "broker": {
+            "is_up": facts.broker.is_up,
+            "problem": facts.broker.problem,
+            "unacked": facts.broker.unacked,
+        },
+        "git_store": {
+            "path": str(settings.NETRAVEN.git_directory),
+            "is_reachable": not problem,
+            "problem": problem,
+        },
+        "reconciler_seconds": facts.reconciler_seconds,
+        "workers": [asdict(worker) for worker in facts.workers],
+        "queues": [asdict(queue) for queue in facts.queues],
+        "open_runs": [asdict(run) for run in facts.open_runs],
+        "last_runs": [_last(run) for run in _last_runs()],
+        "needs_a_hand": needs_a_hand(facts=facts),
+    }
+
+
+def _last_runs() -> list[JobRun]:
+    return list(JobRun.objects.filter(status__in=FINAL_RUN_STATUSES).order_by("-pk")[:_LAST_RUNS])
+
+
+def _last(run: JobRun) -> dict[str, Any]:
+    return {
+        "id": run.pk,
+        "job_name": run.job_name,
+        "status": run.status,
+        "finished_at": run.finished_at,
+        "duration_seconds": run.duration_seconds,
+        "total": run.total_count,
+        "succeeded": run.succeeded_count,
+    }
+
+
+def _versions() -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        (database,) = cursor.fetchone()
+    with (settings.BASE_DIR / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    return {
+        "netraven": project["version"],
+        "python": platform.python_version(),
+        "django": metadata.version("django"),
+        "celery": metadata.version("celery"),
+        "netmiko": metadata.version("netmiko"),
+        "postgresql": database.split()[0],
+    }
