@@ -21,6 +21,7 @@ from jobs.choices import RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.schedules import entries_mend, slots_answer
 from jobs.services import results, runs
 from jobs.services.detection import detections_expire
 from jobs.tasks import advance, resend
@@ -38,6 +39,8 @@ _GAP_INTERVALS = 4
 class Reconciled:
     """What one pass did, as counts."""
 
+    slots_answered: int = 0
+    entries_mended: int = 0
     runs_started: int = 0
     devices_returned: int = 0
     messages_resent: int = 0
@@ -69,6 +72,8 @@ def reconcile() -> Reconciled:
     unanswered = results.results_take_unanswered(limit=_LIMIT)
     _resend(unanswered, isolated=False)
     return Reconciled(
+        slots_answered=slots_answer(),
+        entries_mended=entries_mend(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
         messages_resent=len(unanswered),

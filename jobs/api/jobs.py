@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -18,14 +19,18 @@ from credentials.services import tags_ensure
 from jobs.api.runs import JobRunSerializer
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
-from jobs.models import Job
-from jobs.schedules import job_delete, job_save_scheduled
+from jobs.models import Job, JobRun
+from jobs.schedules import job_save_scheduled
+from jobs.selectors.schedules import blackout_notice, next_starts_of
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
     """A saved definition: devices by tag, and when."""
 
     tags = TagNamesField(required=False)
+    next_runs = serializers.SerializerMethodField(
+        help_text="The next five times at which it starts by itself, with jitter and blackouts."
+    )
 
     class Meta:
         model = Job
@@ -40,10 +45,17 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "cron",
             "run_at",
             "time_zone",
+            "catch_up",
+            "blackouts",
+            "start_jitter_seconds",
+            "next_runs",
             "created_at",
             "updated_at",
         ]
         read_only_fields = ["created_at", "updated_at"]
+
+    def get_next_runs(self, job: Job) -> list[datetime]:
+        return next_starts_of(job)
 
     def create(self, validated_data: dict[str, Any]) -> Job:
         return self.update(Job(), validated_data)
@@ -57,6 +69,20 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         return job_save_scheduled(job=instance, tags=tags)
 
 
+class StartedRunSerializer(JobRunSerializer):
+    """A run that was asked for just now."""
+
+    notice = serializers.SerializerMethodField(
+        help_text="What the caller should know of it, or null: the job has a blackout, say."
+    )
+
+    class Meta(JobRunSerializer.Meta):
+        fields = [*JobRunSerializer.Meta.fields, "notice"]
+
+    def get_notice(self, run: JobRun) -> str | None:
+        return None if run.job is None else blackout_notice(run.job)
+
+
 class JobViewSet(viewsets.ModelViewSet[Job]):
     """The saved jobs; ``POST {id}/run/`` starts one."""
 
@@ -66,10 +92,7 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
     search_fields = ["name", "description"]
     ordering_fields = ["id", "name", "updated_at"]
 
-    def perform_destroy(self, instance: Job) -> None:
-        job_delete(job=instance)
-
-    @extend_schema(request=None, responses={202: JobRunSerializer})
+    @extend_schema(request=None, responses={202: StartedRunSerializer})
     @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
     def run(self, request: Request, pk: str | None = None) -> Response:
         """Start a run of the job now; answers 202 with the run."""
@@ -81,4 +104,4 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
             )
         except JobDisabled as error:
             raise exceptions.ValidationError(str(error)) from error
-        return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+        return Response(StartedRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

@@ -26,6 +26,7 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
             "status_reason",
             "trigger",
             "requested_by",
+            "slot_at",
             "created_at",
             "started_at",
             "finished_at",

@@ -20,6 +20,7 @@ from jobs.launch import JobDisabled, request_run
 from jobs.models import JobRun
 from jobs.selectors.jobs import JobNotFound, job_get
 from jobs.selectors.runs import run_progress, run_summary
+from jobs.selectors.schedules import blackout_notice
 
 _POLL_SECONDS = 0.25
 _COLUMNS = ("device", "status", "changed", "attempts", "commit", "reason")
@@ -42,6 +43,8 @@ class Command(StackCommand):
             run = request_run(job=job, trigger=Trigger.COMMAND)
         except (JobNotFound, JobDisabled) as error:
             raise CommandError(str(error)) from None
+        if notice := blackout_notice(job):
+            self.stderr.write(f"note: {notice}")
         if options["wait"]:
             try:
                 run = _wait(run, timeout=options["timeout"], quiet=options["json"])
