@@ -10,5 +10,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         # Connects the heartbeat to the worker's signals; the web and beat never send them.
         from jobs import heartbeat
+        from jobs.schedules import entries
 
         heartbeat.connect()
+        entries.connect()

@@ -23,6 +23,7 @@ from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, Resu
 from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.schedules import entries_mend, slots_answer
 from jobs.services import results, runs
 from jobs.services.commits import leftovers_are_waiting
 from jobs.services.detection import detections_expire
@@ -44,6 +45,8 @@ _GAP_INTERVALS = 4
 class Reconciled:
     """What one pass did, as counts."""
 
+    slots_answered: int = 0
+    entries_mended: int = 0
     runs_started: int = 0
     devices_returned: int = 0
     messages_resent: int = 0
@@ -77,6 +80,8 @@ def reconcile() -> Reconciled:
     unserved_report(waiting=((each.run_id, device_queue(each.device)) for each in unanswered))
     _log_unanswered(unanswered)
     return Reconciled(
+        slots_answered=slots_answer(),
+        entries_mended=entries_mend(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
         messages_resent=len(unanswered),

@@ -14,7 +14,8 @@ from unfold.decorators import action
 from jobs.choices import Trigger
 from jobs.launch import REFUSALS, request_run
 from jobs.models import Job
-from jobs.schedules import job_delete, schedule_sync
+from jobs.schedules import job_save_scheduled
+from jobs.selectors.schedules import blackout_notice, local_time, next_starts_of
 
 
 @admin.register(Job)
@@ -28,9 +29,25 @@ class JobAdmin(ModelAdmin[Job]):
         (None, {"fields": ["name", "description", "is_enabled", "tags", "allow_overlap"]}),
         (
             "Schedule",
-            {"fields": ["schedule_type", "interval_seconds", "cron", "time_zone", "run_at"]},
+            {
+                "fields": [
+                    "schedule_type",
+                    "interval_seconds",
+                    "cron",
+                    "run_at",
+                    "time_zone",
+                    "next_starts",
+                ],
+                "description": "Only the field of the chosen type counts. After down-time and "
+                "blackouts, the newest planned time stands for all that were missed.",
+            },
+        ),
+        (
+            "Missed times, blackouts and jitter",
+            {"fields": ["catch_up", "blackouts", "start_jitter_seconds"]},
         ),
     ]
+    readonly_fields = ["next_starts"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         return super().get_queryset(request).prefetch_related("tags")
@@ -39,16 +56,12 @@ class JobAdmin(ModelAdmin[Job]):
     def tag_names(self, job: Job) -> str:
         return ", ".join(tag.name for tag in job.tags.all())
 
+    @admin.display(description="Next starts")
+    def next_starts(self, job: Job) -> str:
+        return ", ".join(local_time(job, start) for start in next_starts_of(job)) or "none"
+
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        schedule_sync(job=obj)
-
-    def delete_model(self, request: HttpRequest, obj: Job) -> None:
-        job_delete(job=obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        for job in queryset:
-            job_delete(job=job)
+        job_save_scheduled(job=obj)
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.run_job")
@@ -64,3 +77,5 @@ class JobAdmin(ModelAdmin[Job]):
                 self.message_user(request, str(error), messages.WARNING)
                 continue
             self.message_user(request, f"Run {run.pk} of {job.name}: {run.total_count} devices.")
+            if notice := blackout_notice(job):
+                self.message_user(request, f"The {notice}.", messages.WARNING)

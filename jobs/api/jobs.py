@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -17,8 +18,9 @@ from credentials.services import tags_ensure
 from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
-from jobs.models import Job
-from jobs.schedules import job_delete, job_save_scheduled
+from jobs.models import Job, JobRun
+from jobs.schedules import job_save_scheduled
+from jobs.selectors.schedules import blackout_notice, next_starts_of
 from jobs.services.run_creation import JobBusy
 
 
@@ -26,6 +28,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     """A saved definition: devices by tag, and when."""
 
     tags = TagNamesField(required=False)
+    next_runs = serializers.SerializerMethodField(
+        help_text="The next five times at which it starts by itself, with jitter and blackouts."
+    )
 
     class Meta:
         model = Job
@@ -41,10 +46,17 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "run_at",
             "time_zone",
             "allow_overlap",
+            "catch_up",
+            "blackouts",
+            "start_jitter_seconds",
+            "next_runs",
             "created_at",
             "updated_at",
         ]
         read_only_fields = ["created_at", "updated_at"]
+
+    def get_next_runs(self, job: Job) -> list[datetime]:
+        return next_starts_of(job)
 
     def create(self, validated_data: dict[str, Any]) -> Job:
         return self.update(Job(), validated_data)
@@ -58,6 +70,20 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         return job_save_scheduled(job=instance, tags=tags)
 
 
+class StartedRunSerializer(JobRunSerializer):
+    """A run that was asked for just now."""
+
+    notice = serializers.SerializerMethodField(
+        help_text="What the caller should know of it, or null: the job has a blackout, say."
+    )
+
+    class Meta(JobRunSerializer.Meta):
+        fields = [*JobRunSerializer.Meta.fields, "notice"]
+
+    def get_notice(self, run: JobRun) -> str | None:
+        return None if run.job is None else blackout_notice(run.job)
+
+
 class JobViewSet(viewsets.ModelViewSet[Job]):
     """The saved jobs; ``POST {id}/run/`` starts one."""
 
@@ -67,10 +93,7 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
     search_fields = ["name", "description"]
     ordering_fields = ["id", "name", "updated_at"]
 
-    def perform_destroy(self, instance: Job) -> None:
-        job_delete(job=instance)
-
-    @extend_schema(request=None, responses={202: JobRunSerializer})
+    @extend_schema(request=None, responses={202: StartedRunSerializer})
     @action(detail=True, methods=["post"], permission_classes=[MayRunJobs])
     def run(self, request: Request, pk: str | None = None) -> Response:
         """Start a run of the job now; answers 202 with the run."""
@@ -82,4 +105,4 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
             raise exceptions.ValidationError(str(error)) from error
         except JobBusy as error:
             raise Refused(str(error)) from error
-        return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+        return Response(StartedRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

@@ -30,36 +30,45 @@ class Job(models.Model):
         max_length=10, choices=choices_of(ScheduleType), default=ScheduleType.NONE.value
     )
     interval_seconds = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(MIN_INTERVAL_SECONDS)]
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(MIN_INTERVAL_SECONDS)],
+        help_text="From one planned time to the next, at least 60.",
     )
     cron = models.CharField(
         max_length=100,
         blank=True,
-        help_text="Minute, hour, day of month, month, day of week: 0 2 * * * is 02:00 every day.",
+        help_text="Minute, hour, day of month, month, day of week: 0 2 * * * is 02:00 every day, "
+        "*/15 8-17 * * mon-fri each quarter of an hour in office hours.",
     )
-    run_at = models.DateTimeField(null=True, blank=True)
+    run_at = models.DateTimeField(
+        "run once at", null=True, blank=True, help_text="For a schedule that runs once."
+    )
     time_zone = models.CharField(
-        max_length=64, default="UTC", help_text="Time zone of the cron expression."
+        max_length=64, default="UTC", help_text="Of the cron expression and of the blackouts."
     )
-    #: Slots before it were never promised: the schedule did not exist, or the job was disabled.
+    #: Slots up to it want nothing more: they were answered, or the schedule did not exist then, or
+    #: the job was disabled.
     scheduled_since = models.DateTimeField(null=True, blank=True, editable=False)
     catch_up = models.CharField(
         "missed times",
         max_length=8,
         choices=choices_of(CatchUp),
         default=CatchUp.RUN_ONCE.value,
-        help_text="What becomes of times that passed while nothing could start the job.",
+        help_text="What becomes of planned times that passed while nothing could start the job, or "
+        "in a blackout: one run for all of them, or none.",
     )
     blackouts = models.TextField(
         blank=True,
         max_length=1000,
         help_text="Times in which the schedule starts nothing, one a line, in the job's time zone: "
-        "mon-fri 08:00-18:00.",
+        "mon-fri 08:00-18:00, sat,sun 00:00-24:00, daily 22:00-04:00.",
     )
     start_jitter_seconds = models.PositiveIntegerField(
         default=0,
         validators=[MaxValueValidator(3600)],
-        help_text="Scheduled runs start up to so many seconds late, so that jobs do not collide.",
+        help_text="Scheduled runs start up to so many seconds late, so that jobs do not collide; "
+        "never later than the next planned time.",
     )
     starts_per_second = models.FloatField(
         null=True,
@@ -80,6 +89,13 @@ class Job(models.Model):
     class Meta:
         ordering = ["name"]
         permissions = [("run_job", "Can run jobs")]
+        indexes = [
+            models.Index(
+                fields=["scheduled_since"],
+                name="job_scheduled",
+                condition=Q(is_enabled=True, scheduled_since__isnull=False),
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("name"),
@@ -100,7 +116,7 @@ class Job(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.schedule_type not in set(ScheduleType):
+        if self.schedule_type not in set(ScheduleType) or self.catch_up not in set(CatchUp):
             return  # reported by the field's own check
         try:
             check_schedule(
@@ -109,6 +125,8 @@ class Job(models.Model):
                 cron=self.cron,
                 run_at=self.run_at,
                 time_zone=self.time_zone,
+                blackouts=self.blackouts,
+                catch_up=CatchUp(self.catch_up),
                 now=self.created_at if self._has_kept_run_at() else None,
             )
         except ScheduleError as error:

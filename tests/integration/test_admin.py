@@ -256,6 +256,9 @@ def job_fields(**changed: object) -> dict[str, object]:
         "time_zone": "Europe/Berlin",
         "run_at_0": "",
         "run_at_1": "",
+        "catch_up": "run_once",
+        "blackouts": "",
+        "start_jitter_seconds": "0",
     }
     return values | changed
 
@@ -304,6 +307,9 @@ def test_deleting_many_jobs_takes_their_schedules_along(browser: Client) -> None
         {"cron": ""},
         {"time_zone": "../../etc/passwd"},
         {"schedule_type": "sometimes"},
+        {"catch_up": "sometimes"},
+        {"blackouts": "lunch"},
+        {"start_jitter_seconds": "3601"},
         {"schedule_type": "interval", "interval_seconds": 5},
         {"schedule_type": "onetime", "run_at_0": "2020-01-01", "run_at_1": "00:00"},
         {"name": ""},

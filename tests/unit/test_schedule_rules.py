@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.choices import ScheduleType
+from jobs.choices import CatchUp, ScheduleType
 from jobs.schedule_rules import ScheduleError, check_schedule, check_time_zone, parse_cron
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+OFFICE_HOURS = "daily 08:00-18:00"
+OFFICE_HOURS_LEFT_OUT = {"blackouts": OFFICE_HOURS, "catch_up": CatchUp.SKIP}
 
 
 def check(kind: ScheduleType, **changed: Any) -> None:
@@ -35,6 +37,8 @@ def check(kind: ScheduleType, **changed: Any) -> None:
         (ScheduleType.CRON, {"cron": "*/5 0-6 1,15 jan-mar mon"}),
         (ScheduleType.CRON, {"cron": "0 2 29 2 *", "time_zone": "Europe/Berlin"}),
         (ScheduleType.ONETIME, {"run_at": NOW + timedelta(seconds=1)}),
+        (ScheduleType.CRON, {"cron": "30 9 * * *", "blackouts": OFFICE_HOURS}),
+        (ScheduleType.CRON, {"cron": "30 7 * * *", **OFFICE_HOURS_LEFT_OUT}),
     ],
 )
 def test_schedules(kind: ScheduleType, changed: dict[str, Any]) -> None:
@@ -52,6 +56,13 @@ def test_schedules(kind: ScheduleType, changed: dict[str, Any]) -> None:
         (ScheduleType.ONETIME, {"run_at": NOW}, "run_at"),
         (ScheduleType.ONETIME, {"run_at": datetime.max.replace(tzinfo=UTC)}, "run_at"),
         (ScheduleType.NONE, {"time_zone": "Mars/Olympus"}, "time_zone"),
+        (ScheduleType.NONE, {"blackouts": "lunch"}, "blackouts"),
+        (ScheduleType.CRON, {"cron": "30 9 * * *", **OFFICE_HOURS_LEFT_OUT}, "blackouts"),
+        (
+            ScheduleType.ONETIME,
+            {"run_at": NOW + timedelta(hours=1), **OFFICE_HOURS_LEFT_OUT},
+            "blackouts",
+        ),
     ],
 )
 def test_no_schedules(kind: ScheduleType, changed: dict[str, Any], field: str) -> None:
@@ -75,6 +86,10 @@ def test_no_schedules(kind: ScheduleType, changed: dict[str, Any], field: str) -
         "1- * * * *",
         "a b c d e",
         "0 2 31 2 *",
+        "0 22-4 * * *",
+        "0 2 * * fri-mon",
+        "0 2 * * monday",
+        "0 2 * * 7",
         "0 2 30 feb *",
         "0 0 1 1 " + ",".join(["1"] * 40),
         "; rm * * * *",

@@ -14,7 +14,7 @@ from django.utils.timezone import is_naive
 from credentials.management.base import StackCommand, one_line
 from credentials.services import tags_ensure
 from inventory.selectors import devices_with_tags
-from jobs.choices import ScheduleType
+from jobs.choices import CatchUp, ScheduleType
 from jobs.models import Job
 from jobs.schedule_rules import ScheduleError, check_time_zone
 from jobs.schedules import job_save_scheduled
@@ -42,6 +42,26 @@ class Command(StackCommand):
         parser.add_argument(
             "--allow-overlap", action="store_true", help="start also while an earlier run is open"
         )
+        parser.add_argument(
+            "--catch-up",
+            choices=[str(way) for way in CatchUp],
+            default=CatchUp.RUN_ONCE.value,
+            help="what becomes of times that were missed (default: one run for all of them)",
+        )
+        parser.add_argument(
+            "--blackout",
+            action="append",
+            default=[],
+            metavar="WINDOW",
+            help="time in which the schedule starts nothing, as 'mon-fri 08:00-18:00'; repeatable",
+        )
+        parser.add_argument(
+            "--start-jitter-seconds",
+            type=int,
+            default=0,
+            metavar="N",
+            help="scheduled runs start up to so many seconds late",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_kind(options)
@@ -52,6 +72,9 @@ class Command(StackCommand):
             cron=options["cron"],
             time_zone=options["timezone"],
             allow_overlap=options["allow_overlap"],
+            catch_up=options["catch_up"],
+            blackouts="\n".join(options["blackout"]),
+            start_jitter_seconds=options["start_jitter_seconds"],
         )
         try:
             with transaction.atomic():

@@ -10,6 +10,7 @@ from jobs.choices import Trigger
 from jobs.launch import REFUSALS, request_run
 from jobs.management.following import RunCommand
 from jobs.selectors.jobs import JobNotFound, job_get
+from jobs.selectors.schedules import blackout_notice
 
 
 class Command(RunCommand):
@@ -25,4 +26,6 @@ class Command(RunCommand):
             run = request_run(job=job, trigger=Trigger.COMMAND)
         except (JobNotFound, *REFUSALS) as error:
             raise CommandError(str(error)) from None
+        if notice := blackout_notice(job):
+            self.stderr.write(f"note: {notice}")
         self.follow(run, options)
