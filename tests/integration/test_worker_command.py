@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +12,7 @@ from django.core.management import CommandError, call_command
 from netraven_site.stack.processes import node_name, workers, workers_of
 from netraven_site.stack.supervisor import ProcessSpec
 from tests.factories import ZoneFactory
-from tests.support.servers import wait_until
-
-_PROJECT = Path(__file__).parents[2]
+from tests.support.hosts import Host
 
 
 def option(spec: ProcessSpec, name: str) -> str:
@@ -68,23 +62,13 @@ def test_what_nobody_could_serve_is_refused(arguments: list[str], message: str) 
 @pytest.mark.django_db(transaction=True)
 def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     ZoneFactory.create(name="lone")
-    database = settings.DATABASES["default"]["NAME"]
-    url = os.environ["DATABASE_URL"].replace("/netraven?", f"/{database}?")
-    environment = os.environ | {"DATABASE_URL": url, "NETRAVEN_DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "manage.py", "worker", "--zone", "lone", "--processes", "1"]
-    output = tmp_path / "output"
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            command, cwd=_PROJECT, env=environment, stdout=file, stderr=subprocess.STDOUT
-        )
+    options = ("--zone", "lone", "--processes", "1")
+    host = Host(tmp_path / "first", *options)
+    host.start()
     try:
         node = node_name("zone-lone1")
-        wait_until(lambda: f"ready: {node}" in output.read_text(), "the worker is ready")
-        second = subprocess.run(command, cwd=_PROJECT, env=environment, capture_output=True)
-        assert second.returncode == 1
-        assert f"{node} runs already".encode() in second.stderr
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=40) == 0, output.read_text()
+        assert f"ready: {node}" in host.output()
+        with pytest.raises(AssertionError, match=f"{node} runs already"):
+            Host(tmp_path / "second", *options).start()
     finally:
-        process.kill()
-        process.wait()
+        assert host.stop() == 0, host.output()
