@@ -27,6 +27,7 @@ from jobs.services.breaker import run_count_connections
 from jobs.services.logs import job_log
 
 _BATCH = 1000
+_RESOLVED = ["credential", "status", "error_category", "error_message", "finished_at"]
 NO_CREDENTIAL = "no active credential shares a tag with the device; add a tag or a credential"
 
 
@@ -90,7 +91,8 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     results = list(
         run.results.select_for_update(of=("self",))
         .filter(status=ResultStatus.PENDING, attempts=0, credential=None)
-        .only("pk", "device_id", "status")
+        # Without one of the columns that are written, each row would be read again for it.
+        .only("pk", "run", "device", *_RESOLVED)
     )
     if not results:
         return
@@ -106,12 +108,10 @@ def run_resolve_credentials(*, run: JobRun) -> None:
         result.error_category = ErrorCategory.NO_CREDENTIAL
         result.error_message = NO_CREDENTIAL
         result.finished_at = now
-    DeviceResult.objects.bulk_update(
-        results,
-        ["credential", "status", "error_category", "error_message", "finished_at"],
-        batch_size=_BATCH,
-    )
     skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
+    DeviceResult.objects.bulk_update(
+        results, _RESOLVED if skipped else ["credential"], batch_size=_BATCH
+    )
     job_log(
         run=run,
         message=f"credentials: {len(results) - skipped} of {len(results)} devices have one",
