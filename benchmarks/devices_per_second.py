@@ -216,7 +216,7 @@ def _measure_product(fleet: Fleet, processes: int, threads: int, bare: Figures) 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--devices", type=int, default=300)
+    parser.add_argument("--devices", type=int, default=200)
     parser.add_argument("--quick", action="store_true", help="60 devices, one worker setting")
     parser.add_argument(
         "--workers",
