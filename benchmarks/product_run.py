@@ -1,8 +1,9 @@
-"""Two runs of one job in a stack of its own; prints what they cost as JSON.
+"""Runs of one job in a stack of its own; prints what each of them cost as JSON.
 
-Reads ``{"password", "devices": [[hostname, address, port]]}`` from standard input and prints, as
-its last line, a list of two ``{"wall_seconds", "cpu_seconds", "worker_cpu_seconds"}``. CPU is that
-of every process of the stack: PostgreSQL, Redis, web, workers, beat and Flower.
+Reads ``{"password", "devices": [[hostname, address, port]]}`` as the first line of standard input.
+Each further line ``go`` runs the job over all devices once and prints one line ``{"wall_seconds",
+"changed", "cpu_seconds": {PART: seconds}}``; ``changed`` counts devices. Parts are all processes of
+the stack with their children: ``devices`` are the workers that talk to devices.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import defaultdict
 from typing import Any
 
 import psutil
@@ -35,32 +37,43 @@ from jobs.models import Job  # noqa: E402
 from jobs.schedules import job_save_scheduled  # noqa: E402
 from netraven_site.stack.stack import Stack  # noqa: E402
 
-_WORKER_MARK = "worker"
+_PLATFORM = "cisco_ios"
+#: What stands in the command line of a process of the stack, and what it is called here.
+_PARTS = {
+    "-n devices": "devices",
+    "-n control": "control",
+    "-n isolated": "isolated",
+    " flower ": "flower",
+    " beat ": "beat",
+    "gunicorn": "web",
+    "redis-server": "redis",
+    "postgres": "postgres",
+}
 
 
 def main() -> None:
-    inventory = json.load(sys.stdin)
+    inventory = json.loads(sys.stdin.readline())
     stack = Stack(settings.NETRAVEN, output=lambda line: print(line, file=sys.stderr))
     try:
         stack.start()
         stack.wait_ready()
         job = _inventory(inventory)
-        results = [_measure(job), _measure(job)]
+        for _ in sys.stdin:
+            print(json.dumps(_measure(job)), flush=True)
     finally:
         stack.stop()
-    print(json.dumps(results))
 
 
 def _inventory(inventory: dict[str, Any]) -> Job:
     tags = tags_ensure(names=["bench"])
     credential_create(name="bench", username="bench", password=inventory["password"], tags=tags)
     for hostname, address, port in inventory["devices"]:
-        device = Device(hostname=hostname, ip_address=address, port=port, platform="cisco_ios")
+        device = Device(hostname=hostname, ip_address=address, port=port, platform=_PLATFORM)
         device_save(device=device, tags=tags)
     return job_save_scheduled(job=Job(name="bench"), tags=tags)
 
 
-def _measure(job: Job) -> dict[str, float]:
+def _measure(job: Job) -> dict[str, Any]:
     before = _cpu()
     begin = time.perf_counter()
     run = request_run(job=job, trigger=Trigger.COMMAND)
@@ -72,30 +85,26 @@ def _measure(job: Job) -> dict[str, float]:
     if run.status != RunStatus.COMPLETED_SUCCESS:
         failed = run.results.exclude(error_message="").values_list("hostname", "error_message")
         raise SystemExit(f"the run ended as {run.status}: {list(failed[:5])}")
-    used = {pid: seconds - before.get(pid, (0.0, ""))[0] for pid, (seconds, _) in after.items()}
     return {
         "wall_seconds": wall,
-        "cpu_seconds": sum(used.values()),
-        "worker_cpu_seconds": sum(
-            used[pid] for pid, (_, command) in after.items() if _WORKER_MARK in command
-        ),
+        "cpu_seconds": {part: seconds - before[part] for part, seconds in after.items()},
+        "changed": run.results.filter(config_changed=True).count(),
     }
 
 
-def _cpu() -> dict[int, tuple[float, str]]:
-    """CPU seconds, user and system, and command line of each process of the stack."""
-    found: dict[int, tuple[float, str]] = {}
-    for process in psutil.Process().children(recursive=True):
-        try:
-            times = process.cpu_times()
-            ended = times.children_user + times.children_system
-            found[process.pid] = (
-                times.user + times.system + ended,
-                " ".join(process.cmdline()),
-            )
-        except psutil.Error:
-            continue  # it ended between the listing and the reading
-    return found
+def _cpu() -> dict[str, float]:
+    """CPU seconds of each part of the stack so far, ended children included."""
+    used: dict[str, float] = defaultdict(float)
+    for root in psutil.Process().children():
+        command = " ".join(root.cmdline())
+        part = next((part for mark, part in _PARTS.items() if mark in command), "other")
+        for process in (root, *root.children(recursive=True)):
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue  # its parent has its time by now
+            used[part] += sum(times[:4])
+    return used
 
 
 if __name__ == "__main__":

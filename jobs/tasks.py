@@ -66,7 +66,7 @@ def device_queue(device: Device | None) -> str:
     return DEVICES_QUEUE if zone is None else zone_queue(zone.name)
 
 
-@shared_task(name="jobs.backup_device", bind=True, max_retries=None)
+@shared_task(name="jobs.backup_device", bind=True, max_retries=None, ignore_result=True)
 def backup_device(self: Task[..., Any], result_id: int) -> str:
     """Back up one device. Never raises for what a device does, so that its chord completes."""
     with database_use():

@@ -7,10 +7,13 @@ import os
 
 from celery import Celery, platforms, signals
 
+from netraven_site import broker
+
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
 
+broker.connect()
 app = Celery("netraven")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

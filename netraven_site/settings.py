@@ -13,6 +13,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from netraven_site.config import Config, ConfigurationError, load_config
+from netraven_site.database import Cursor
 from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
 
@@ -100,6 +101,11 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
+        # The few statements of a backup come again and again: PostgreSQL plans each one once per
+        # connection, and bytes travel as bytes (docs/adr/0030).
+        "server_side_binding": True,
+        "cursor_factory": Cursor,
+        "prepare_threshold": 5,
         # A statement that hangs must not hold a worker; a lost lock holder not the others.
         "options": "-c statement_timeout=30000 -c lock_timeout=10000 "
         "-c idle_in_transaction_session_timeout=60000",

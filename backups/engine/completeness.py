@@ -46,6 +46,8 @@ _PAGER_GLUED = re.compile(
 _PAGER_SENTENCE = re.compile(
     r"^[ \t]*press any key to continue[^\n]{0,40}$", re.IGNORECASE | re.MULTILINE
 )
+#: One of them stands in whatever the three patterns above match.
+_PAGER_WORDS = ("more", "lines ", "press any key")
 #: The line with which a command line points at the word that it did not understand.
 _POINTER = re.compile(r"[ \t]*\^[ \t]*")
 
@@ -75,7 +77,7 @@ class SizeLimit:
 
 def answer_of(platform: PlatformDefinition, output: CommandOutput) -> Answer:
     """``output`` as it is checked."""
-    return Answer(command=output.command, text=output_text(platform, output.payload))
+    return Answer(command=output.command, text=output_text(platform, output))
 
 
 def suspicions(
@@ -148,7 +150,7 @@ def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]
     if _is_error(platform, lines[-1]):
         yield f"The output ends with an error of the device: {_quoted(lines[-1])}"
         return
-    errors = [number for number, line in enumerate(lines) if _is_error(platform, line)]
+    errors = _matching(platform.error_patterns, lines)
     for number in errors:
         if _POINTER.fullmatch(lines[number - 1][:_LINE_HEAD]):
             yield f"The output holds an error of the device: {_quoted(lines[number])}"
@@ -158,19 +160,20 @@ def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]
 
 
 def _intruder(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]:
-    if not platform.never_in_config:
-        return
-    intruder = _any_of(platform.never_in_config)
-    for line in lines:
-        if intruder.match(line[:_LINE_HEAD]):
-            yield f"The output holds what no whole configuration does: {_quoted(line)}"
-            return
+    for number in _matching(platform.never_in_config, lines)[:1]:
+        yield f"The output holds what no whole configuration does: {_quoted(lines[number])}"
 
 
 def _is_error(platform: PlatformDefinition, line: str) -> bool:
-    return bool(
-        platform.error_patterns and _any_of(platform.error_patterns).match(line[:_LINE_HEAD])
-    )
+    return bool(_matching(platform.error_patterns, [line]))
+
+
+def _matching(patterns: tuple[re.Pattern[str], ...], lines: Sequence[str]) -> list[int]:
+    """Numbers of the lines that begin as one of ``patterns`` says."""
+    if not patterns:
+        return []
+    match = _any_of(patterns).match
+    return [number for number, line in enumerate(lines) if match(line[:_LINE_HEAD])]
 
 
 @lru_cache(maxsize=512)
@@ -208,10 +211,13 @@ def _is_echo(lines: Sequence[str], command: str) -> bool:
 
 
 def _has_pager_marks(platform: PlatformDefinition, lines: Sequence[str], text: str) -> bool:
-    if _PAGER.search(text) or _PAGER_GLUED.search(text):
-        return True
-    if len(_PAGER_SENTENCE.findall(text)) > 1:
-        return True
+    # The patterns take milliseconds for a text, and other letters than ASCII have other cases.
+    folded = text.lower() if text.isascii() else None
+    if folded is None or any(word in folded for word in _PAGER_WORDS):
+        if _PAGER.search(text) or _PAGER_GLUED.search(text):
+            return True
+        if len(_PAGER_SENTENCE.findall(text)) > 1:
+            return True
     if platform.pager is COMMON_PAGER:
         return False
     return any(platform.pager.mark.match(line[:_LINE_HEAD]) for line in lines)
@@ -225,7 +231,8 @@ def _prompt_inside(lines: Sequence[str], prompt: str | None) -> Iterator[str]:
     if prompt is None or len(prompt) < _PROMPT_LENGTH or not any(map(str.isalnum, prompt)):
         return
     typed = re.compile(re.escape(prompt) + r"[ \t]*\w")
-    line = next((line for line in lines if typed.match(line[:_LINE_HEAD].lstrip())), None)
+    shown = (line for line in lines if prompt in line)
+    line = next((line for line in shown if typed.match(line[:_LINE_HEAD].lstrip())), None)
     if line is not None:
         yield f"The prompt of the device stands inside the output: {_quoted(line)}"
 

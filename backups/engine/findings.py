@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backups.engine.completeness import Answer, answer_of, suspicions
-from backups.engine.normalise import clean_text, normalise_text
-from backups.engine.outputs import by_role, output_text
+from backups.engine.completeness import answer_of, suspicions
+from backups.engine.normalise import clean_text
+from backups.engine.outputs import by_role, output_content, output_text
 from backups.engine.types import CommandOutput
 from inventory.platforms import PlatformDefinition
 from inventory.platforms.definition import Attribution, Fact, FactPattern, Role
@@ -65,20 +65,25 @@ def attribution(
     return None
 
 
-def unsaved(platform: PlatformDefinition, outputs: Sequence[CommandOutput]) -> bool | None:
+def unsaved(
+    platform: PlatformDefinition, outputs: Sequence[CommandOutput], *, is_whole: bool = False
+) -> bool | None:
     """Whether the running-config differs from the saved one, once volatile lines are out.
 
     None where that is not known: no startup-config was read, or one of the two is empty, cut off
     or an error message. A platform with several running-config commands is compared by as many of
-    them, in their order, as it has commands for the startup-config.
+    them, in their order, as it has commands for the startup-config. ``is_whole`` says that nothing
+    about the running-config was suspicious.
     """
-    saved = [answer_of(platform, output) for output in by_role(outputs, Role.STARTUP)]
-    running = [answer_of(platform, output) for output in by_role(outputs, Role.RUNNING)]
+    saved, running = by_role(outputs, Role.STARTUP), by_role(outputs, Role.RUNNING)
     pairs = list(zip(saved, running, strict=False))
-    differ = any(_content(platform, one) != _content(platform, other) for one, other in pairs)
-    # Of two that are alike, one has to be looked at.
-    looked_at = [*running[: len(pairs)], *(saved if differ else [])]
-    if not pairs or any(suspicions(platform, [answer]) for answer in looked_at):
+    differ = any(
+        output_content(platform, one) != output_content(platform, other) for one, other in pairs
+    )
+    # Of two that are alike, one has to be looked at. One of several was not looked at by itself.
+    unseen = () if is_whole and len(running) == 1 else running[: len(pairs)]
+    looked_at = [*unseen, *(saved if differ else [])]
+    if not pairs or any(suspicions(platform, [answer_of(platform, one)]) for one in looked_at):
         return None
     return differ
 
@@ -97,7 +102,7 @@ def _matches(
 ) -> Iterator[re.Match[str]]:
     """The first place in each output at which ``entry`` is found."""
     for output in by_role(outputs, entry.role):
-        match = entry.pattern.search(_searchable(output_text(platform, output.payload)))
+        match = entry.pattern.search(_searchable(output_text(platform, output)))
         if match is not None:
             yield match
 
@@ -122,7 +127,3 @@ def _plain(value: str | None) -> str:
         return ""
     line = " ".join(clean_text(value.encode("utf-8", "backslashreplace")).split())
     return line[:VALUE_LENGTH].rstrip()
-
-
-def _content(platform: PlatformDefinition, answer: Answer) -> str:
-    return normalise_text(platform, answer.text)

@@ -93,16 +93,10 @@ def clean_text(payload: bytes, *, pager: Pager = COMMON_PAGER) -> str:
 
 def neutralise(volatile: tuple[VolatileLine, ...], text: str) -> str:
     """``text`` without what changes by itself; lines end in LF."""
-    gate = _gate(volatile)
-    kept = []
-    for line in text.split("\n"):
-        if not gate.match(line):
-            kept.append(line)
-            continue
-        treated = _treat(volatile, line)
-        if treated is not None:
-            kept.append(treated)
-    return "\n".join(kept)
+    match = _gate(volatile).match
+    lines = text.split("\n")
+    kept = (_treat(volatile, line) if match(line) else line for line in lines)
+    return "\n".join([line for line in kept if line is not None])
 
 
 def _without_pager(line: str, pager: Pager) -> str:

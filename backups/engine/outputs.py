@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backups.engine.normalise import clean_text
-from backups.engine.types import Collection, CommandOutput
+from backups.engine.normalise import clean_text, normalise_text
+from backups.engine.types import CommandOutput
 from inventory.platforms import PlatformDefinition
 from inventory.platforms.definition import Role
 
@@ -36,11 +36,37 @@ def running_payload(platform: PlatformDefinition, outputs: Sequence[CommandOutpu
     return bytes(joined)
 
 
-def running_text(platform: PlatformDefinition, collection: Collection) -> str:
-    """``running_payload`` of ``collection`` as clean text, volatile lines still in it."""
-    return output_text(platform, running_payload(platform, collection.outputs))
+def running_content(platform: PlatformDefinition, outputs: Sequence[CommandOutput]) -> str:
+    """``running_payload`` as clean text, without what changes by itself."""
+    return output_content(platform, _running_output(platform, outputs))
 
 
-def output_text(platform: PlatformDefinition, payload: bytes) -> str:
-    """``payload`` as clean text, without the erased marks of the platform's pager."""
-    return clean_text(payload, pager=platform.pager)
+def _running_output(
+    platform: PlatformDefinition, outputs: Sequence[CommandOutput]
+) -> CommandOutput:
+    """The running-config as one output."""
+    running = by_role(outputs, Role.RUNNING)
+    if len(running) == 1:
+        return running[0]
+    payload = running_payload(platform, outputs)
+    return CommandOutput(command="", payload=payload)
+
+
+def output_text(platform: PlatformDefinition, output: CommandOutput) -> str:
+    """``output`` as clean text, without the erased marks of the platform's pager.
+
+    Made once, as ``output_content`` is: a backup asks for it many times.
+    """
+    text = output.texts.get(platform.pager)
+    if text is None:
+        text = output.texts[platform.pager] = clean_text(output.payload, pager=platform.pager)
+    return text
+
+
+def output_content(platform: PlatformDefinition, output: CommandOutput) -> str:
+    """``output_text`` without what changes by itself on the platform."""
+    key = (platform.pager, platform.volatile)
+    text = output.texts.get(key)
+    if text is None:
+        text = output.texts[key] = normalise_text(platform, output_text(platform, output))
+    return text

@@ -13,8 +13,7 @@ from backups.engine.collector import Collector, SessionLimits
 from backups.engine.completeness import SizeLimit, answer_of, rejection, suspicions
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.findings import VALUE_LENGTH, FoundAttribution, attribution, facts, unsaved
-from backups.engine.normalise import normalise_text
-from backups.engine.outputs import by_role, output_text, running_payload, running_text
+from backups.engine.outputs import by_role, output_text, running_content, running_payload
 from backups.engine.redaction import Redactor
 from backups.engine.types import Collection, CommandOutput, DeviceTarget, RedactedConfig
 from credentials.secret import DeviceCredential
@@ -101,9 +100,10 @@ def _outcome(
     platform, secrets = request.platform, request.credential.secrets()
     outputs = collection.outputs
     _refuse_rejected(platform, outputs, redactor, secrets)
-    normalised = normalise_text(platform, running_text(platform, collection))
+    normalised = running_content(platform, outputs)
     config = redactor.redact(platform, normalised)
-    reasons = _reasons(request, collection, config)
+    was_checked = not _is_known(request, config)
+    reasons = _reasons(request, collection, config) if was_checked else []
     return BackupOutcome(
         raw=running_payload(platform, outputs),
         raw_digest=raw_digest(digest_key, normalised),
@@ -117,7 +117,7 @@ def _outcome(
             for fact, value in facts(platform, outputs).items()
         },
         attribution=redacted_attribution(attribution(platform, outputs), redactor, secrets),
-        unsaved=None if reasons else unsaved(platform, outputs),
+        unsaved=None if reasons else unsaved(platform, outputs, is_whole=was_checked),
         notes=tuple(
             redactor.redact_message(note, secrets)
             for note in (*collection.notes, *_rejected_options(platform, outputs))
@@ -142,18 +142,20 @@ def redacted_attribution(
     )
 
 
+def _is_known(request: BackupRequest, config: RedactedConfig) -> bool:
+    """Whether ``config`` is the last good text, which needs no check."""
+    return hashlib.sha256(config.text.encode()).hexdigest() == request.previous_sha256
+
+
 def _reasons(request: BackupRequest, collection: Collection, config: RedactedConfig) -> list[str]:
     """Why the running-config in ``collection`` is not trusted; empty when it is."""
-    redacted = config.text.encode()
-    if hashlib.sha256(redacted).hexdigest() == request.previous_sha256:
-        return []
     running = by_role(collection.outputs, Role.RUNNING)
     return suspicions(
         request.platform,
         [answer_of(request.platform, output) for output in running],
         prompt=collection.prompt,
         limit=SizeLimit(
-            size=len(redacted),
+            size=len(config.text.encode()),
             previous_size=request.previous_size,
             minimum_share=request.minimum_share,
         ),
@@ -188,6 +190,6 @@ def _rejected(
 ) -> Iterator[tuple[str, str]]:
     """Each rejected command with the error line of the device."""
     for output in outputs:
-        line = rejection(platform, output_text(platform, output.payload))
+        line = rejection(platform, output_text(platform, output))
         if line is not None:
             yield output.command, line

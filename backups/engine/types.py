@@ -71,6 +71,8 @@ class CommandOutput:
     role: Role = Role.RUNNING
     #: The bytes as they came over the wire, line ends and all.
     payload: bytes = field(repr=False)
+    #: What ``backups.engine.outputs`` has made of ``payload``, by what it took out.
+    texts: dict[object, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

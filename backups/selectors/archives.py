@@ -21,13 +21,13 @@ def archive_newest(*, snapshot: Snapshot) -> Archive | None:
     return snapshot.archives.order_by("-id").first()
 
 
-def archive_is_kept(*, snapshot: Snapshot, raw_digest: str) -> bool:
-    """Whether a raw copy of ``snapshot`` with this digest is kept under a key that is there.
+def archives_kept(*, raw_digest: str) -> QuerySet[Archive]:
+    """The raw copies with this digest that are kept under a key that is there.
 
     One whose key is lost is none: the next session writes another.
     """
-    keys = installation_cipher().keys
-    return snapshot.archives.filter(raw_digest=raw_digest, key_id__in=keys).exists()
+    keys = list(installation_cipher().keys)
+    return Archive.objects.filter(raw_digest=raw_digest, key_id__in=keys)
 
 
 def artefacts_of(*, device: Device) -> QuerySet[Archive]:

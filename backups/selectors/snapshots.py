@@ -28,7 +28,10 @@ def snapshots_of(*, device: Device) -> QuerySet[Snapshot]:
 
 def snapshot_newest(*, device: Device) -> Snapshot | None:
     """The last stored revision of ``device``, or None before the first."""
-    return snapshots_of(device=device).first()
+    newest = Snapshot.objects.filter(device=device).order_by("-collected_at", "-id").first()
+    if newest is not None:
+        newest.device = device  # without a join: every backup asks
+    return newest
 
 
 def snapshot_get(*, device: Device, revision: str | None = None) -> Snapshot:

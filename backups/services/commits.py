@@ -19,17 +19,24 @@ from backups.selectors.git import git_store, git_store_to_write
 from backups.services.store import locked_device
 from inventory.models import Device
 
+#: What a commit tells about its snapshot.
+_BY_COMMIT = [
+    *("state", "commit", "blob", "lines_added", "lines_removed", "change_digest", "pending_text"),
+]
 
-def snapshots_commit(*, device_id: int) -> None:
-    """Bring the pending snapshots of one device into Git, oldest first.
+
+def snapshots_commit(*, device_id: int) -> list[Snapshot]:
+    """Bring the pending snapshots of one device into Git, oldest first, and give them.
 
     Raises DeviceError when Git cannot be written; the snapshots then stay pending and lose
     nothing. Safe to run twice and in many processes: the device's row is locked.
     Without a transaction around it each snapshot is one of its own, so that a process that dies
     leaves at most one that is in Git already.
     """
-    while _commit_oldest(device_id):
+    committed: list[Snapshot] = []
+    while _commit_oldest(device_id, committed):
         pass
+    return committed
 
 
 def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> list[int]:
@@ -60,16 +67,17 @@ def snapshots_commit_together(*, device_ids: Collection[int]) -> None:
 
 
 @transaction.atomic(savepoint=False)
-def _commit_oldest(device_id: int) -> bool:
-    """Bring the oldest pending snapshot of a device into Git; False when there is none."""
+def _commit_oldest(device_id: int, committed: list[Snapshot]) -> bool:
+    """Bring the oldest pending snapshot of a device into Git; False when it was the last one."""
     device = locked_device(device_id)
-    snapshots = Snapshot.objects.filter(device=device).order_by("collected_at", "id")
-    snapshot = snapshots.filter(state=SnapshotState.PENDING).first()
+    pending = Snapshot.objects.filter(device=device, state=SnapshotState.PENDING)
+    snapshot, *others = pending.order_by("collected_at", "id")[:2] or [None]
     if snapshot is None:
         return False
     request = _request(device, snapshot, branch_of(snapshot))
     _record(snapshot, git_store_to_write().save(request))
-    return True
+    committed.append(snapshot)
+    return bool(others)
 
 
 def _request(device: Device, snapshot: Snapshot, branch: str) -> CommitRequest:
@@ -97,7 +105,7 @@ def _record(snapshot: Snapshot, revision: SavedRevision) -> None:
     snapshot.pending_text = ""
     if not revision.changed:
         _count_again(snapshot)
-    snapshot.save()
+    snapshot.save(update_fields=_BY_COMMIT)
 
 
 def _count_again(snapshot: Snapshot) -> None:

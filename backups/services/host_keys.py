@@ -22,16 +22,16 @@ def host_key_offered(device_id: int, error: DeviceError) -> None:
 def remember_host_keys(device: Device, outcome: BackupOutcome) -> None:
     """Keep first keys. A known key that is shown again leaves nothing to decide about.
 
+    ``device`` is its locked row.
     Raises HostKeyRefused where another first session kept another key meanwhile: one of the two
     has not talked to the device.
     """
     if outcome.host_key:
         _refuse_second_first_key(device.host_key, outcome.host_key, jump_host=None)
-        rows = Device.objects.filter(pk=device.pk)
-        rows.filter(host_key="").update(host_key=outcome.host_key, offered_host_key="")
-        rows.filter(host_key=outcome.host_key).exclude(offered_host_key="").update(
-            offered_host_key=""
-        )
+        if not device.host_key or device.offered_host_key:
+            Device.objects.filter(pk=device.pk).update(
+                host_key=outcome.host_key, offered_host_key=""
+            )
     for name, host_key in outcome.jump_host_keys.items():
         hosts = JumpHost.objects.filter(name=name)
         known = hosts.select_for_update(no_key=True).values_list("host_key", flat=True).first()

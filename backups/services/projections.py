@@ -56,9 +56,17 @@ def update(*, device: Device, snapshot: Snapshot, text: str) -> None:
         earlier.update(is_projected=False)
     if earlier.filter(is_projected=False).exists():
         return
-    before = _dated_places(device)
-    _put_places(device, before, places_after(before, secret_places(text), snapshot.collected_at))
+    _put_secrets(device, snapshot, text)
     Snapshot.objects.filter(pk=snapshot.pk).update(is_projected=True)
+
+
+def put(*, device: Device, snapshot: Snapshot, text: str) -> None:
+    """``update`` where text and dates take all earlier revisions into account.
+
+    ``snapshot`` says already that it is projected.
+    """
+    _put_text(device, snapshot, text)
+    _put_secrets(device, snapshot, text)
 
 
 def catch_up(*, limit: int) -> int:
@@ -196,21 +204,33 @@ def _put_text(device: Device, snapshot: Snapshot, text: str) -> bool:
     return False
 
 
+def _put_secrets(device: Device, snapshot: Snapshot, text: str) -> None:
+    """Date the secrets in ``text``, the newest revision, by what is known of the earlier ones."""
+    before = _dated_places(device)
+    _put_places(device, before, places_after(before, secret_places(text), snapshot.collected_at))
+
+
 def _dated_places(device: Device) -> dict[PlaceKey, DatedPlace]:
     """The rows of ``device`` as the pure core has them."""
-    rows = SecretUse.objects.filter(device=device)
-    return {(row.place_digest, row.occurrence): _dated(row) for row in rows}
-
-
-def _dated(row: SecretUse) -> DatedPlace:
-    place = SecretPlace(
-        place=row.place,
-        place_digest=row.place_digest,
-        occurrence=row.occurrence,
-        line_number=row.line_number,
-        token=row.token,
+    rows = SecretUse.objects.filter(device=device).values_list(
+        *("place", "place_digest", "occurrence", "line_number", "token"),
+        *("first_seen_at", "changed_at"),
     )
-    return DatedPlace(place=place, first_seen_at=row.first_seen_at, changed_at=row.changed_at)
+    dated = [
+        DatedPlace(
+            place=SecretPlace(
+                place=place,
+                place_digest=digest,
+                occurrence=occurrence,
+                line_number=line_number,
+                token=token,
+            ),
+            first_seen_at=first_seen_at,
+            changed_at=changed_at,
+        )
+        for place, digest, occurrence, line_number, token, first_seen_at, changed_at in rows
+    ]
+    return {entry.place.key: entry for entry in dated}
 
 
 def _put_places(

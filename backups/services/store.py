@@ -16,8 +16,7 @@ from backups.engine.findings import FoundAttribution
 from backups.engine.pipeline import BackupOutcome
 from backups.engine.types import RedactedConfig
 from backups.models import Archive, Snapshot, SnapshotState, Suspect, SuspectState
-from backups.selectors.archives import archive_is_kept
-from backups.selectors.snapshots import snapshot_newest
+from backups.selectors.stored_state import StoredState, stored_state
 from backups.services import projections
 from backups.services.archives import archive_write
 from backups.services.host_keys import remember_host_keys
@@ -47,22 +46,25 @@ def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> 
     """
     device = locked_device(device.pk)
     remember_host_keys(device, outcome)
-    newest = snapshot_newest(device=device)
+    stored = stored_state(device=device, raw_digest=outcome.raw_digest)
+    newest = stored.newest
     # Clocks of workers differ; the order of what one device printed must not.
     now = max(timezone.now(), newest.collected_at) if newest else timezone.now()
     if outcome.config is None:
         _suspect(_archive(device, outcome, label, now, snapshot=None), outcome.suspicions)
         return None
     _remember_findings(device, outcome, now)
-    suspects_overtake(Suspect.objects.filter(device=device))
+    if stored.may_have_suspects:
+        suspects_overtake(Suspect.objects.filter(device=device))
     snapshot, is_new = snapshot_write(
         device,
         outcome.config,
         label,
+        stored=stored,
         collected_at=now,
         found=outcome.attribution,
     )
-    if is_new or not archive_is_kept(snapshot=snapshot, raw_digest=outcome.raw_digest):
+    if is_new or not stored.has_archive:
         _archive(device, outcome, label, now, snapshot=snapshot)
     if not is_new:
         Snapshot.objects.filter(pk=snapshot.pk).update(
@@ -76,13 +78,17 @@ def snapshot_write(
     config: RedactedConfig,
     label: RunLabel,
     *,
+    stored: StoredState,
     collected_at: datetime,
     found: FoundAttribution | None,
 ) -> tuple[Snapshot, bool]:
-    """The snapshot in which the content of ``config`` stands, and whether it is a new one."""
-    text = config.text
-    content_sha256 = hashlib.sha256(text.encode()).hexdigest()
-    newest = snapshot_newest(device=device)
+    """The snapshot in which the content of ``config`` stands, and whether it is a new one.
+
+    ``stored`` is what there is of ``device``, whose row is locked.
+    """
+    text, newest = config.text, stored.newest
+    body = text.encode()
+    content_sha256 = hashlib.sha256(body).hexdigest()
     if newest is not None and newest.content_sha256 == content_sha256:
         if newest.state == SnapshotState.LOST:
             _bring_back(newest, text)
@@ -93,7 +99,7 @@ def snapshot_write(
         content_sha256=content_sha256,
         pending_text=text,
         path=newest.path if newest else config_path(device.hostname, device.pk),
-        size_bytes=len(text.encode()),
+        size_bytes=len(body),
         line_count=text.count("\n"),
         run_id=label.run_id,
         job_name=label.job_name,
@@ -101,8 +107,12 @@ def snapshot_write(
         last_read_at=collected_at,
         changed_by=found.user if found else "",
         changed_at_text=found.time if found else "",
+        is_projected=stored.is_projected,
     )
-    projections.update(device=device, snapshot=snapshot, text=text)
+    if stored.is_projected:
+        projections.put(device=device, snapshot=snapshot, text=text)
+    else:
+        projections.update(device=device, snapshot=snapshot, text=text)
     return snapshot, True
 
 

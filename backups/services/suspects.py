@@ -14,7 +14,7 @@ from backups.engine.pipeline import redacted_attribution
 from backups.engine.types import CommandOutput, RedactedConfig
 from backups.models import Archive, Snapshot, Suspect, SuspectState
 from backups.selectors.archives import archive_bytes
-from backups.selectors.snapshots import snapshot_newest
+from backups.selectors.stored_state import stored_state
 from backups.services.commits import snapshots_commit
 from backups.services.redaction import installation_redactor
 from backups.services.sessions import device_platform
@@ -59,12 +59,14 @@ def suspect_accept(*, suspect: Suspect, accepted_by: str) -> Snapshot:
 def _accept(suspect_id: int, accepted_by: str) -> Snapshot:
     device = locked_device(Suspect.objects.values_list("device_id", flat=True).get(pk=suspect_id))
     suspect = Suspect.objects.select_related("archive").get(pk=suspect_id)
-    _refuse_if_decided(suspect, snapshot_newest(device=device))
+    stored = stored_state(device=device)
+    _refuse_if_decided(suspect, stored.newest)
     raw = archive_bytes(archive=suspect.archive)
     snapshot, _ = snapshot_write(
         device,
         _redacted(suspect, raw),
         RunLabel(run_id=suspect.run_id, job_name=""),
+        stored=stored,
         collected_at=suspect.collected_at,
         found=_attribution_of(device, raw),
     )

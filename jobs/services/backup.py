@@ -120,8 +120,9 @@ def _store(
     with transaction.atomic():
         if not claim_holds(claim=claim):
             return None
-        snapshots_commit(device_id=result.device.pk)
-        snapshot.refresh_from_db()
+        committed = {one.pk: one for one in snapshots_commit(device_id=result.device.pk)}
+        # Without it, somebody else has committed it meanwhile.
+        snapshot = committed.get(snapshot.pk) or Snapshot.objects.get(pk=snapshot.pk)
         return _record_success(result, claim, request, outcome, snapshot)
 
 

@@ -22,6 +22,7 @@ from jobs.services.logs import job_log
 
 _BATCH = 1000
 DEVICE_DELETED = "the device was deleted during the run"
+_RESOLVED = ["credential", "status", "error_category", "error_message", "finished_at"]
 NO_CREDENTIAL = "no active credential shares a tag with the device; add a tag or a credential"
 
 
@@ -59,7 +60,8 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     results = list(
         run.results.select_for_update(of=("self",))
         .filter(status=ResultStatus.PENDING, attempts=0, credential=None)
-        .only("pk", "device_id", "status")
+        # Without one of the columns that are written, each row would be read again for it.
+        .only("pk", "run", "device", *_RESOLVED)
     )
     if not results:
         return
@@ -78,12 +80,10 @@ def run_resolve_credentials(*, run: JobRun) -> None:
             continue
         result.error_category = ErrorCategory.NO_CREDENTIAL
         result.error_message = NO_CREDENTIAL
-    DeviceResult.objects.bulk_update(
-        results,
-        ["credential", "status", "error_category", "error_message", "finished_at"],
-        batch_size=_BATCH,
-    )
     skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
+    DeviceResult.objects.bulk_update(
+        results, _RESOLVED if skipped else ["credential"], batch_size=_BATCH
+    )
     job_log(
         run=run,
         message=f"credentials: resolved for {len(results) - skipped} of {len(results)} devices",

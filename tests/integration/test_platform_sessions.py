@@ -14,8 +14,7 @@ from backups.engine.completeness import answer_of, suspicions
 from backups.engine.errors import DeviceError
 from backups.engine.findings import attribution, facts, unsaved
 from backups.engine.netmiko_collector import NetmikoCollector
-from backups.engine.normalise import normalise_text
-from backups.engine.outputs import by_role, running_text
+from backups.engine.outputs import by_role, running_content
 from backups.engine.redaction import Redactor
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
@@ -101,7 +100,7 @@ def reading(readings: Mapping[str, Future[Reading]], case: str) -> Reading:
 
 
 def stored(platform: PlatformDefinition, collection: Collection) -> str:
-    text = normalise_text(platform, running_text(platform, collection))
+    text = running_content(platform, collection.outputs)
     return REDACTOR.redact(platform, text).text
 
 

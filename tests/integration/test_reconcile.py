@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,22 @@ def test_devices_without_a_credential_are_skipped_with_the_reason() -> None:
     assert (rows["b"].status, rows["b"].error_category) == ("SKIPPED", "no_credential")
     run_resolve_credentials(run=run)
     assert JobLog.objects.filter(message__startswith="credentials:").count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("tags", [["core"], ["core", "edge"]], ids=["all have one", "some not"])
+def test_credentials_are_resolved_in_as_many_queries_for_any_number(
+    tags: list[str], django_assert_num_queries: Callable[..., AbstractContextManager[object]]
+) -> None:
+    CredentialFactory.create(name="login", tags=["core"])
+    job = JobFactory.create(tags=tags)
+    for number in range(3):
+        DeviceFactory.create(hostname=f"a{number}", tags=["core"])
+        DeviceFactory.create(hostname=f"b{number}", tags=["edge"])
+    run = run_create(job=job, trigger=Trigger.MANUAL)
+    # The rows, four for the candidates, the update and the log, inside one savepoint.
+    with django_assert_num_queries(9):
+        run_resolve_credentials(run=run)
 
 
 @pytest.mark.django_db

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from backups.engine.git.command import GitCommand
+from backups.engine.git.differ import differ
 from backups.engine.git.objects import Objects
 
 #: A device may print a configuration that takes Git a minute to compare (measured: 60 s for 8 MB
 #: of two different lines at random).
 _DIFF_TIMEOUT_SECONDS = 10.0
+_TREE_DIFF_TIMEOUT_SECONDS = 1.0
 #: Named, so that neither a setting of the repository nor another version of git changes digests.
-_DIFF = (
-    *("diff", "-U0", "--diff-algorithm=myers", "--indent-heuristic", "--no-color"),
+_OPTIONS = (
+    *("-U0", "--diff-algorithm=myers", "--indent-heuristic", "--no-color"),
     *("--no-ext-diff", "--no-textconv"),
 )
 
@@ -82,7 +85,9 @@ def change_between(
     if since is None:
         return Change(None, line_count(body), 0, "")
     reader = DiffReader()
-    answer = git.execute([*_DIFF, since, blob], timeout_seconds=_DIFF_TIMEOUT_SECONDS, sink=reader)
+    answer = git.execute(
+        ["diff", *_OPTIONS, since, blob], timeout_seconds=_DIFF_TIMEOUT_SECONDS, sink=reader
+    )
     if answer.status != -signal.SIGKILL:
         answer.checked("diff")
         if reader.has_hunks:
@@ -90,6 +95,21 @@ def change_between(
     old = objects.needed("blob", since)
     digest = hashlib.sha256(f"{since} {blob}\n".encode("ascii")).hexdigest()
     return Change(since, line_count(body), line_count(old), digest)
+
+
+def change_between_trees(
+    repository: Path, trees: tuple[str, str], since: str, blob: str
+) -> Change | None:
+    """Return the same, told by two trees in which nothing else differs; None if that is no help.
+
+    Many times as fast; whatever goes wrong is left to ``change_between``.
+    """
+    reader = DiffReader()
+    seconds = _TREE_DIFF_TIMEOUT_SECONDS
+    is_whole = differ(repository, _OPTIONS).diff(*trees, reader, timeout_seconds=seconds)
+    if not is_whole or not reader.has_hunks:
+        return None
+    return Change(since, reader.added, reader.removed, reader.digest())
 
 
 def line_count(body: bytes) -> int:

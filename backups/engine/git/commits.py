@@ -33,6 +33,12 @@ class Place:
     folder: Tree
     blob: str | None
 
+    @property
+    def folder_id(self) -> str | None:
+        """Id of the tree that ``folder`` is; None where there is none."""
+        entry = self.root.get(self.path.encode("ascii").split(b"/")[0])
+        return entry.sha if entry and entry.is_folder else None
+
 
 class Commits:
     """Reads and writes the commits of one repository. OSError as the system reports it."""
@@ -52,10 +58,17 @@ class Commits:
         entry = folder.get(name)
         return Place(commit, path, root, folder, entry.sha if entry and entry.is_file else None)
 
-    def write_at(self, place: Place, blob: str) -> str:
-        """Write the trees of the place's commit with ``blob`` there; return the root's id."""
-        shard, name = place.path.encode("ascii").split(b"/")
-        return self._write_root(place.root, {shard: {**place.folder, name: file_entry(blob)}})
+    def write_folder(self, place: Place, blob: str) -> str:
+        """Write the folder of the place's path with ``blob`` there; return its id."""
+        _, name = place.path.encode("ascii").split(b"/")
+        folder = {**place.folder, name: file_entry(blob)}
+        return self._objects.write("tree", format_tree(folder))
+
+    def write_above(self, place: Place, folder: str) -> str:
+        """Write the root of the place's commit over ``folder``, as ``write_folder`` gave it."""
+        shard, _ = place.path.encode("ascii").split(b"/")
+        root = {**place.root, shard: folder_entry(folder)}
+        return self._objects.write("tree", format_tree(root))
 
     def write_changes(self, commit: str | None, changes: Mapping[str, str | None]) -> str:
         """Write the trees of ``commit`` with other blobs at some paths; return the root's id.

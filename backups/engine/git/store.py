@@ -17,10 +17,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from backups.engine.config_path import is_config_path
 from backups.engine.git.branch import MAIN, Branch, branch_ref
-from backups.engine.git.change import Change, change_between
+from backups.engine.git.change import Change, change_between, change_between_trees
 from backups.engine.git.command import GitCommand
 from backups.engine.git.commits import Commits, Place, Sign
 from backups.engine.git.failures import os_errors_named, store_failure
@@ -64,8 +65,15 @@ class _Content:
         return cls(body, object_id(encode_object("blob", body)))
 
 
-#: The place that a save has looked at before its turn, and what it changes there.
-_Step = tuple[Place, Change]
+class _Step(NamedTuple):
+    """What a save has looked at and written before its turn."""
+
+    place: Place
+    #: Id of the folder of the place with the new content in it.
+    folder: str
+    change: Change
+
+
 _Prepared = tuple[CommitRequest, _Content, _Step]
 
 
@@ -116,9 +124,9 @@ class GitStore:
             if place.commit is not None and place.blob == content.blob:
                 return _revision(request, content, place.commit, change=None)
             self._objects.write("blob", content.body)
-            change = self._change(place.blob, content)
+            step = self._step(place, content)
             with writing_turn(self._path):
-                return self._commit(branch, request, content, (place, change))
+                return self._commit(branch, request, content, step)
 
     def save_all(self, requests: Sequence[CommitRequest]) -> list[SavedRevision]:
         """The same for several configurations of one branch, in their order and in one turn.
@@ -306,7 +314,7 @@ class GitStore:
         content = _content_of(request)
         place = self._commits.place(tip, request.path)
         self._objects.write("blob", content.body)
-        return request, content, (place, self._change(place.blob, content))
+        return request, content, self._step(place, content)
 
     def _commit_all(self, branch: Branch, steps: Sequence[_Prepared]) -> list[SavedRevision]:
         """Put the contents on top of the branch, one commit after the other."""
@@ -332,31 +340,44 @@ class GitStore:
         self, tip: str | None, request: CommitRequest, content: _Content, known: _Step
     ) -> SavedRevision:
         """Write a commit that follows ``tip``, unless that has the very content."""
-        place, change = known
-        if place.commit != tip:
-            place = self._commits.place(tip, request.path)
+        if known.place.commit != tip:
+            known = self._moved(known, self._commits.place(tip, request.path), content)
+        place = known.place
         if place.commit is not None and place.blob == content.blob:
             return _revision(request, content, place.commit, change=None)
-        if place.blob != change.since:
-            change = self._change(place.blob, content)
-        commit = self._write_commit(request, content, place, change)
-        return _revision(request, content, commit, change)
+        commit = self._write_commit(request, known)
+        return _revision(request, content, commit, known.change)
 
-    def _write_commit(
-        self, request: CommitRequest, content: _Content, place: Place, change: Change
-    ) -> str:
+    def _step(self, place: Place, content: _Content) -> _Step:
+        """Write the folder with the content in it, and find out what that changes."""
+        folder = self._commits.write_folder(place, content.blob)
+        change = None
+        if place.blob is not None and place.folder_id is not None:
+            trees = (place.folder_id, folder)
+            change = change_between_trees(self._path, trees, place.blob, content.blob)
+        return _Step(place, folder, change or self._change(place.blob, content))
+
+    def _moved(self, known: _Step, place: Place, content: _Content) -> _Step:
+        """The step at ``place``, the same path in a later commit."""
+        if place.blob == content.blob or place.folder == known.place.folder:
+            return known._replace(place=place)
+        if place.blob != known.place.blob:
+            return self._step(place, content)
+        return known._replace(place=place, folder=self._commits.write_folder(place, content.blob))
+
+    def _write_commit(self, request: CommitRequest, step: _Step) -> str:
         message = commit_message(
             hostname=request.hostname,
             device_id=request.device_id,
             run_id=request.run_id,
             job_name=request.job_name,
-            change=str(change),
+            change=str(step.change),
         )
         now = int(time.time()) if request.committed_at is None else request.committed_at
         return self._commits.write(
             format_commit(
-                tree=self._commits.write_at(place, content.blob),
-                parent=place.commit,
+                tree=self._commits.write_above(step.place, step.folder),
+                parent=step.place.commit,
                 author=request.author or NETRAVEN,
                 authored_at=request.collected_at,
                 committed_at=now,

@@ -9,7 +9,7 @@ from backups.engine.completeness import rejection
 from backups.engine.errors import DeviceError
 from backups.engine.netmiko_collector.logged_in import logged_in
 from backups.engine.netmiko_collector.session import Session
-from backups.engine.normalise import clean_text
+from backups.engine.outputs import output_text
 from backups.engine.types import Collection, CommandOutput, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
@@ -77,6 +77,6 @@ def _ask(
     for text in (command.command, *command.fallback):
         payload = session.ask(text, role=command.role)
         output = CommandOutput(command=text, role=command.role, payload=payload)
-        if rejection(platform, clean_text(payload, pager=platform.pager)) is None:
+        if rejection(platform, output_text(platform, output)) is None:
             return output, True
     return output, False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from typing import Any
 
@@ -32,13 +33,12 @@ _USUAL_LOG_IN = (BaseConnection.telnet_login, CiscoBaseConnection.telnet_login)
 def driver_for(platform: PlatformDefinition, transport: Transport) -> type[Session]:
     """The Netmiko driver of the platform, with our session around it. Raises DeviceError."""
     name = platform.driver if transport is Transport.SSH else _telnet_name(platform)
-    driver = CLASS_MAPPER.get(name)
-    if driver is None:
+    if name not in CLASS_MAPPER:
         raise DeviceError(
             ErrorCategory.UNKNOWN_PLATFORM,
             f"platform '{platform.name}' names the driver '{name}', which Netmiko does not have",
         )
-    return type(f"Session_{name}", (_session_type(name, driver, transport), driver), {})
+    return _session_class(name, transport)
 
 
 def opened_session(
@@ -73,6 +73,12 @@ def _telnet_name(platform: PlatformDefinition) -> str:
         return platform.telnet_driver
     own = f"{platform.driver}_telnet"
     return own if own in CLASS_MAPPER else _GENERIC_TELNET
+
+
+@functools.cache
+def _session_class(name: str, transport: Transport) -> type[Session]:
+    driver = CLASS_MAPPER[name]
+    return type(f"Session_{name}", (_session_type(name, driver, transport), driver), {})
 
 
 def _session_type(name: str, driver: type[Any], transport: Transport) -> type[Session]:

@@ -124,7 +124,8 @@ class Redactor:
         for value in sorted(filter(None, values), key=len, reverse=True):
             token = self._tokens.keyed(value)
             for form in _forms(value):
-                text = re.sub(_standing(form), token, text)
+                if form in text:
+                    text = re.sub(_standing(form), token, text)
         return text
 
 

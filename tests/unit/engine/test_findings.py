@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backups.engine.findings import VALUE_LENGTH, FoundAttribution, attribution, facts, unsaved
-from backups.engine.outputs import by_role, running_payload, running_text
-from backups.engine.types import Collection, CommandOutput
+from backups.engine.outputs import by_role, running_content, running_payload
+from backups.engine.types import CommandOutput
 from inventory.platforms import get_platform, platform_names
 from inventory.platforms.definition import (
     Attribution,
@@ -78,8 +78,7 @@ def test_several_outputs_stand_behind_headings(prefix: str | None, sign: bytes) 
     ]
     expected = sign + b" show a\none\r\n" + sign + b" show b\ntwo\n" + sign + b" show c\n"
     assert running_payload(platform, outputs) == expected
-    collection = Collection(outputs=tuple(outputs), host_key=None, phase_seconds={})
-    assert running_text(platform, collection) == expected.decode().replace("\r", "")
+    assert running_content(platform, outputs) == expected.decode().replace("\r", "")
 
 
 # --- Facts --------------------------------------------------------------------------------------

@@ -1,0 +1,53 @@
+"""What a backup needs to know of a device before it stores anything, in one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef
+
+from backups.models import CurrentText, Snapshot, Suspect, SuspectState
+from backups.selectors.archives import archives_kept
+from inventory.models import Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredState:
+    """The newest revision of a device, and what hangs on it."""
+
+    #: None before the first one.
+    newest: Snapshot | None
+    #: Whether ``newest`` has the raw copy that was asked about.
+    has_archive: bool
+    #: False when no suspect of the device waits for a decision.
+    may_have_suspects: bool
+    #: Whether text and dates that are derived take all revisions into account.
+    is_projected: bool
+
+
+def stored_state(*, device: Device, raw_digest: str = "") -> StoredState:
+    """What is stored of ``device``; ``raw_digest`` is that of the raw copy that is asked about."""
+    snapshots = Snapshot.objects.filter(device=device)
+    found = (
+        snapshots.annotate(
+            has_archive=Exists(
+                archives_kept(raw_digest=raw_digest).filter(snapshot=OuterRef("pk"))
+            ),
+            has_suspects=Exists(Suspect.objects.filter(device=device, state=SuspectState.OPEN)),
+            has_text=Exists(CurrentText.objects.filter(device=device)),
+            is_behind=Exists(snapshots.filter(is_projected=False)),
+        )
+        .order_by("-collected_at", "-id")
+        .first()
+    )
+    if found is None:
+        return StoredState(
+            newest=None, has_archive=False, may_have_suspects=True, is_projected=False
+        )
+    found.device = device
+    return StoredState(
+        newest=found,
+        has_archive=found.has_archive,
+        may_have_suspects=found.has_suspects,
+        is_projected=found.has_text and not found.is_behind,
+    )
