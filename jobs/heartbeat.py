@@ -15,8 +15,10 @@ from django.conf import settings
 from django.db import connection
 
 from jobs import leases
+from jobs.draining import listen_in_child
 from jobs.reconcile import reconcile_if_elected
 from jobs.services.results import leases_renew
+from jobs.watchdog import Deafness, HungThreads
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +81,24 @@ def _own_duties() -> list[Duty]:
     return [Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew)]
 
 
-def _on_ready(**_: Any) -> None:
+def _on_ready(sender: Any, **_: Any) -> None:
     reconcile = Duty("reconcile", settings.NETRAVEN.reconcile_seconds, reconcile_if_elected)
-    Heartbeat([*_own_duties(), reconcile]).start()
+    Heartbeat([*_own_duties(), reconcile, *_watch(sender)]).start()
+
+
+def _watch(consumer: Any) -> list[Duty]:
+    """What the worker does to notice that it is of no use any more."""
+    size = consumer.pool.num_processes
+    hung, deaf = HungThreads(pool_size=size), Deafness(consumer, pool_size=size)
+    return [
+        Duty("watch its threads", settings.NETRAVEN.heartbeat_seconds, hung.look),
+        Duty("watch its queues", settings.NETRAVEN.lease_seconds / 2, deaf.look),
+    ]
 
 
 def _on_child(**_: Any) -> None:
     # A prefork child renews its own claims; its parent reconciles.
+    listen_in_child()
     Heartbeat(_own_duties()).start()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Task, chord, shared_task
 from celery.canvas import Signature
+from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 CONTROL_QUEUE = "control"
 DEVICES_QUEUE = "devices"
 ISOLATED_QUEUE = "isolated"
+#: From the end of a session to the end of its task: checking, redacting and storing.
+_AFTER_DEADLINE_SECONDS = 60
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 
@@ -125,7 +128,15 @@ def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:
         if isolated and queue == DEVICES_QUEUE:
             queue = ISOLATED_QUEUE
         then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)
-        _signature(result, queue).apply_async(link=then, ignore_result=True)
+        _signature(result, queue).apply_async(
+            link=then, ignore_result=True, time_limit=_time_limit(result.device)
+        )
+
+
+def _time_limit(device: Device | None) -> float:
+    """Seconds after which a child of the isolated pool is killed. Threads know no such limit."""
+    own = device.deadline_seconds if device else None
+    return (own or settings.NETRAVEN.device_deadline_seconds) + _AFTER_DEADLINE_SECONDS
 
 
 def _resolve(run: JobRun) -> bool:

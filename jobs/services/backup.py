@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
 from backups.services.commits import snapshots_commit
@@ -28,7 +29,8 @@ from jobs.services.results import (
     result_succeed,
     result_suspect,
 )
-from jobs.services.sessions import database_use, session_failure
+from jobs.services.session_watch import WatchedCollector
+from jobs.services.sessions import database_use, outlasts_database, session_failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
             credential = _credential(result)
             secrets = credential.secrets()
             request = _request(result, credential)
-        outcome = backup_collect(request=request)
+        collector = WatchedCollector(NetmikoCollector(), claim)
+        outcome = backup_collect(request=request, collector=collector)
         with database_use():
             return _store(result, claim, request, outcome)
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
@@ -61,6 +64,7 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
         return _record_failure(result, claim, failure, secrets)
 
 
+@outlasts_database
 def _credential(result: DeviceResult) -> DeviceCredential:
     if result.device is None:
         raise DeviceError(ErrorCategory.UNEXPECTED, "the device was deleted during the run")
@@ -74,11 +78,13 @@ def _credential(result: DeviceResult) -> DeviceCredential:
         raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
 
 
+@outlasts_database
 def _request(result: DeviceResult, credential: DeviceCredential) -> BackupRequest:
     assert result.device is not None  # _credential has looked
     return backup_request(device=result.device, credential=credential)
 
 
+@outlasts_database
 def _store(
     result: DeviceResult, claim: Claim, request: BackupRequest, outcome: BackupOutcome
 ) -> DeviceDone | None:
@@ -125,6 +131,7 @@ def _record_success(
     return DeviceDone(status=ResultStatus.SUCCEEDED)
 
 
+@outlasts_database
 def _record_failure(
     result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...]
 ) -> DeviceDone | None:
