@@ -20,6 +20,7 @@ from tests.support.servers import wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 Record = Callable[[Recovery], None]
+_FILLER = 8_000_000
 _ROOMY, _GIT_SIZE = 1_500_000_000, 64_000_000
 
 
@@ -37,15 +38,26 @@ def volume(directory: Path, size: int) -> Iterator[None]:
 
 
 def resize(directory: Path, size: int) -> None:
-    """Give a mounted file system another size; one that is too small for its files is full."""
+    """Give a mounted file system another size, which has to hold its files."""
     options = f"remount,size={size}"
     subprocess.run(["mount", "-o", options, str(directory)], check=True, capture_output=True)
 
 
-def fill(directory: Path) -> None:
-    """Leave no space in a mounted file system."""
+@contextmanager
+def full(directory: Path, size: int) -> Iterator[None]:
+    """Leave no space in a mounted file system of ``size`` bytes."""
     status = os.statvfs(directory)
-    resize(directory, (status.f_blocks - status.f_bfree) * status.f_frsize)
+    # Not to the byte: others write meanwhile, and the rest is soon filled.
+    resize(directory, (status.f_blocks - status.f_bfree) * status.f_frsize + _FILLER)
+    filler = directory / "filler"
+    try:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        yield
+    finally:
+        filler.unlink()
+        resize(directory, size)
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +170,8 @@ def test_a_full_disk_of_the_git_store_delays_only_the_commits(lab: Lab, recovery
     lab.wait_workers()
     run = lab.start_run()
     lab.wait_full_swing(run)
-    fill(lab.git_directory.parent)
-    try:
+    with full(lab.git_directory.parent, _GIT_SIZE):
         lab.wait_end(run)
-    finally:
-        resize(lab.git_directory.parent, _GIT_SIZE)
     since = lab.now()
     outcome = lab.outcome(run)
     assert outcome.status == "COMPLETED_PARTIAL_FAILURE"
@@ -182,11 +191,8 @@ def test_a_full_disk_of_the_database_delays_the_run(lab: Lab, recovery: Record) 
     lab.wait_workers()
     run = lab.start_run()
     lab.wait_full_swing(run)
-    fill(lab.up.data_dir)
-    try:
+    with full(lab.up.data_dir, _ROOMY):
         wait_until(lambda: noticed(lab), "the database notices it", 60)
-    finally:
-        resize(lab.up.data_dir, _ROOMY)
     since = lab.now()
     lab.wait_end(run)
     seconds = assert_all_well(lab, run, since)
