@@ -39,12 +39,16 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/netraven /opt/netraven
 COPY --from=build /tmp/build/static /var/lib/netraven/static
 
-# WEB_CONCURRENCY is the number of gunicorn's worker processes.
+# WEB_CONCURRENCY is the number of gunicorn's worker processes. MALLOC_: glibc would give each thread
+# an arena of its own and keep what long answers of devices took (mallopt(3)).
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     DJANGO_SETTINGS_MODULE=netraven_site.settings \
     NETRAVEN_DATA_DIR=/var/lib/netraven \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=262144 \
+    MALLOC_TRIM_THRESHOLD_=262144 \
     WEB_CONCURRENCY=2
 
 WORKDIR /opt/netraven

@@ -46,6 +46,10 @@ OPEN_RESULT_STATUSES = frozenset(
     {ResultStatus.PENDING, ResultStatus.RUNNING, ResultStatus.RETRYING}
 )
 FINAL_RESULT_STATUSES = frozenset(ResultStatus) - OPEN_RESULT_STATUSES
+#: The device was not backed up, and nobody wanted it so.
+FAILURE_STATUSES = frozenset(
+    {ResultStatus.FAILED, ResultStatus.ERRORED, ResultStatus.SUSPECT, ResultStatus.SKIPPED}
+)
 
 
 class ScheduleType(StrEnum):

@@ -22,12 +22,11 @@ from backups.services.remotes import (
     remotes_take_due,
 )
 from jobs.choices import LogLevel
+from jobs.queues import GIT_QUEUE
 from jobs.services.logs import job_log
 from jobs.services.sessions import database_use
 
 logger = logging.getLogger(__name__)
-
-GIT_QUEUE = "git"
 
 
 def pushes_send(*, run_id: int | None = None) -> int:

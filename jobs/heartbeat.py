@@ -10,17 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import worker_process_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import connection
 
 from jobs import leases
 from jobs.draining import listen_in_child
+from jobs.presence import Presence, identity_of
 from jobs.reconcile import reconcile_if_elected
 from jobs.services.results import leases_renew
 from jobs.watchdog import Deafness, HungThreads
 
 logger = logging.getLogger(__name__)
+
+#: How long a session goes on at the most whose run was cancelled.
+_LOOK_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -78,12 +82,19 @@ def _renew() -> None:
 
 def _own_duties() -> list[Duty]:
     """What each process does that holds claims."""
-    return [Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew)]
+    return [
+        Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew),
+        Duty("call off sessions", _LOOK_SECONDS, leases.call_off_gone),
+    ]
 
 
 def _on_ready(sender: Any, **_: Any) -> None:
-    reconcile = Duty("reconcile", settings.NETRAVEN.reconcile_seconds, reconcile_if_elected)
-    Heartbeat([*_own_duties(), reconcile, *_watch(sender)]).start()
+    config = settings.NETRAVEN
+    presence = Presence(identity_of(sender))
+    report = Duty("report this worker", config.heartbeat_seconds, presence.report)
+    reconcile = Duty("reconcile", config.reconcile_seconds, reconcile_if_elected)
+    Heartbeat([*_own_duties(), report, reconcile, *_watch(sender)]).start()
+    worker_shutdown.connect(lambda **_: presence.leave(), weak=False)
 
 
 def _watch(consumer: Any) -> list[Duty]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 
 from django.contrib.auth.models import User
@@ -13,7 +14,13 @@ from inventory.models import Device
 from jobs.choices import RunStatus, Trigger
 from jobs.models import Job, JobRun, PlatformDetection
 from jobs.services.detection import detection_create
-from jobs.services.runs import run_create
+from jobs.services.early_end import run_cancel
+from jobs.services.run_creation import (
+    JobBusy,
+    NothingToRetry,
+    run_create,
+    run_create_retry,
+)
 from jobs.tasks import detect_platform, device_queue, dispatch_run
 
 logger = logging.getLogger(__name__)
@@ -21,6 +28,16 @@ logger = logging.getLogger(__name__)
 
 class JobDisabled(Exception):
     """The job is disabled; the message says so and what to do."""
+
+
+class RunHasEnded(Exception):
+    """There is nothing to cancel any more; the message says how the run ended."""
+
+
+#: Why a run of a job cannot be had just now.
+REFUSALS = (JobDisabled, JobBusy)
+#: Why a run cannot be tried again just now.
+RETRY_REFUSALS = (NothingToRetry, *REFUSALS)
 
 
 def request_run(
@@ -32,15 +49,49 @@ def request_run(
 ) -> JobRun:
     """Create a run of ``job`` and have it started once the transaction is committed.
 
-    The run exists when this returns, also while the broker is down: the reconciler rings again.
-    Raises JobDisabled.
+    The run exists when this returns, also while the broker is down: the reconciler rings again. A
+    scheduled run of a job whose earlier run is still open comes back as CANCELLED. Raises
+    JobDisabled, and JobBusy where anything but a schedule asks for such a run.
     """
-    if not job.is_enabled:
-        raise JobDisabled(f"job '{job.name}' is disabled; enable it to run it")
+    _refuse_disabled(job)
     run = run_create(job=job, trigger=trigger, requested_by=requested_by, slot_at=slot_at)
     if run.status == RunStatus.PENDING:
         transaction.on_commit(lambda: ring(run.pk))
     return run
+
+
+def request_retry(
+    *,
+    run: JobRun,
+    trigger: Trigger,
+    requested_by: User | None,
+    only: Collection[int] | None = None,
+) -> JobRun:
+    """Create a run over the failed, errored and suspect devices of ``run``, and have it started.
+
+    ``only`` narrows these down to the device results with these ids. Devices that were deleted or
+    made inactive since are left out. Raises NothingToRetry, JobDisabled and JobBusy.
+    """
+    if run.job is not None:
+        _refuse_disabled(run.job)
+    retry = run_create_retry(run=run, trigger=trigger, requested_by=requested_by, only=only)
+    transaction.on_commit(lambda: ring(retry.pk))
+    return retry
+
+
+def request_cancel(*, run: JobRun, cancelled_by: str) -> JobRun:
+    """Stop ``run`` in the name of ``cancelled_by``; gives it as it is then. Raises RunHasEnded."""
+    cancelled = run_cancel(run=run, cancelled_by=cancelled_by)
+    run.refresh_from_db()
+    if not cancelled:
+        raise RunHasEnded(f"run {run.pk} has ended already, as {run.status}")
+    logger.info("run %s of job '%s' was cancelled by %s", run.pk, run.job_name, cancelled_by)
+    return run
+
+
+def _refuse_disabled(job: Job) -> None:
+    if not job.is_enabled:
+        raise JobDisabled(f"job '{job.name}' is disabled; enable it to run it")
 
 
 def request_detection(*, device: Device, requested_by: User | None = None) -> PlatformDetection:

@@ -6,6 +6,7 @@ Runs in every worker's heartbeat, elected by one row, and on demand. Safe to run
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,13 +18,16 @@ from kombu.exceptions import OperationalError
 from backups.engine.errors import DeviceError
 from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
-from jobs.choices import RunStatus
+from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.services import results, runs
 from jobs.services.detection import detections_expire
-from jobs.tasks import advance, resend
+from jobs.services.early_end import run_expire
+from jobs.services.logs import job_log
+from jobs.services.unserved import unserved_report
+from jobs.tasks import Advance, device_queue, resend, run_advance
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +74,8 @@ def reconcile() -> Reconciled:
     _resend(lost, isolated=True)
     unanswered = results.results_take_unanswered(limit=_LIMIT)
     _resend(unanswered, isolated=False)
+    unserved_report(waiting=((each.run_id, device_queue(each.device)) for each in unanswered))
+    _log_unanswered(unanswered)
     return Reconciled(
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
@@ -90,34 +96,55 @@ def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:
         logger.warning("the broker is down; %s devices are sent again later", len(devices))
 
 
+def _log_unanswered(devices: list[DeviceResult]) -> None:
+    ttl = settings.NETRAVEN.message_ttl_seconds
+    for run_id, count in Counter(device.run_id for device in devices).items():
+        _log(run_id, f"{count} devices were sent again: no worker took them within {ttl:g} s")
+
+
 def _start_forgotten_runs() -> int:
-    ttl = timedelta(seconds=settings.NETRAVEN.message_ttl_seconds)
-    forgotten = JobRun.objects.filter(status=RunStatus.PENDING, queued_at__lt=Now() - ttl)
-    ids = list(forgotten.values_list("pk", flat=True)[:_LIMIT])
-    JobRun.objects.filter(pk__in=ids).update(queued_at=Now())
-    for run_id in ids:
+    forgotten = runs.runs_take_forgotten(limit=_LIMIT)
+    for run_id in forgotten:
         ring(run_id)
-    return len(ids)
+        _log(run_id, "no worker had started the run, so it was asked for again")
+    return len(forgotten)
 
 
 def _advance_open_runs() -> int:
     """Finalise, go on with, or expire every run that is still open."""
     ended = 0
-    for run in JobRun.objects.filter(status__in=[RunStatus.PENDING, RunStatus.RUNNING])[:_LIMIT]:
+    for run in JobRun.objects.filter(status__in=OPEN_RUN_STATUSES)[:_LIMIT]:
         if run.deadline_at < timezone.now():
-            ended += runs.run_expire(run=run)
+            ended += run_expire(run=run)
             continue
         if run.status == RunStatus.RUNNING and _is_stalled(run):
-            advance(run.pk)
-            ended += not JobRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING).exists()
+            ended += _advance_stalled(run)
     return ended
 
 
+def _advance_stalled(run: JobRun) -> bool:
+    """Go on with a run that no task goes on with; True when that ended it."""
+    done = run_advance(run.pk)
+    if done is Advance.SENT:
+        _log(run.pk, "the run stood still, so its next devices were sent")
+    if done is Advance.ENDED:
+        _log(run.pk, "all devices had ended and no task had said so, so the run was ended")
+    return done is Advance.ENDED
+
+
+def _log(run_id: int, message: str) -> None:
+    job_log(run=run_id, level=LogLevel.WARNING, message=f"reconciler: {message}")
+
+
 def _is_stalled(run: JobRun) -> bool:
-    """Nothing of the run is under way, so no task will advance it."""
-    return not run.results.filter(
-        status__in=["PENDING", "RUNNING", "RETRYING"], queued_at__isnull=False
-    ).exists()
+    """Nothing of the run is under way, or there is room for devices that were not sent yet.
+
+    The bodies of two chords that hold a device nobody reads would send the rest never.
+    """
+    return (
+        run.results.filter(status=ResultStatus.PENDING, queued_at=None).exists()
+        or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
+    )
 
 
 def _commit_pending() -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 from celery import Task, chord, shared_task
 from celery.canvas import Signature
 from django.conf import settings
+from django.db import InterfaceError
+from django.db import OperationalError as DatabaseDown
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -19,29 +22,39 @@ from jobs import leases
 from jobs.choices import RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
+from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, ISOLATED_QUEUE, zone_queue
 from jobs.services import runs
 from jobs.services.backup import device_back_up
 from jobs.services.breaker import run_skip_broken
 from jobs.services.detection import detection_run
+from jobs.services.early_end import run_fail
 from jobs.services.results import Claim, result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
+from jobs.services.workers import workers_prune
 
 logger = logging.getLogger(__name__)
 
-CONTROL_QUEUE = "control"
-DEVICES_QUEUE = "devices"
-ISOLATED_QUEUE = "isolated"
 #: From the end of a session to the end of its task: checking, redacting and storing.
 _AFTER_DEADLINE_SECONDS = 60
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
+#: A database that is down, restarted or busy: no fault of a run, which goes on when it is back.
+_DATABASE_DOWN = (DatabaseDown, InterfaceError)
+
+
+class Advance(Enum):
+    """What became of a run that was advanced."""
+
+    NOTHING = "nothing"
+    SENT = "sent"
+    ENDED = "ended"
 
 
 def device_queue(device: Device | None) -> str:
     """The queue whose workers reach ``device``; a deleted one is anybody's."""
     zone = device.zone if device else None
-    return DEVICES_QUEUE if zone is None else f"zone-{zone.name}"
+    return DEVICES_QUEUE if zone is None else zone_queue(zone.name)
 
 
 @shared_task(name="jobs.backup_device", bind=True, max_retries=None)
@@ -51,8 +64,8 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
         result = result_claim(result_id=result_id)
     if result is None:
         return "nothing to do"
-    with leases.held(Claim(result.pk, result.attempts)):
-        done = device_back_up(result=result)
+    with leases.held(Claim(result.pk, result.attempts)) as cancellation:
+        done = device_back_up(result=result, cancellation=cancellation)
     if done is None:
         return "claim lost"
     if done.retry_seconds is not None:
@@ -72,35 +85,45 @@ def dispatch_run(run_id: int) -> None:
     run = JobRun.objects.get(pk=run_id)
     if runs.run_start(run=run):
         run_skip_broken(run=run)
-        advance(run_id)
-        advance(run_id)
+        run_advance(run_id)
+        run_advance(run_id)
 
 
 @shared_task(name="jobs.advance_run", ignore_result=True)
 def advance(run_id: int) -> None:
-    """Send the next wave of a run, or finalise it: body and errback of every chord.
+    """Send the next wave of a run, or finalise it: body and errback of every chord."""
+    run_advance(run_id)
 
-    Safe to call at any time by anybody; a run that needs nothing is left alone.
+
+def run_advance(run_id: int) -> Advance:
+    """Send the next wave of a run, or finalise it; says what it did.
+
+    Safe to call at any time by anybody; a run that needs nothing is left alone. An error that
+    nobody foresaw ends the run, one that passes leaves it to the reconciler.
     """
     run = JobRun.objects.get(pk=run_id)
     if run.status != RunStatus.RUNNING:
-        return
-    if not _resolve(run):
-        return
+        return Advance.NOTHING
+    # What is raised in each of these steps ends the run with the status beside it.
+    status, doing = RunStatus.FAILED_CREDENTIAL_RESOLUTION, "the credentials could not be resolved"
     try:
+        runs.run_resolve_credentials(run=run)
+        status, doing = RunStatus.FAILED_DISPATCHER_ERROR, "the devices could not be dispatched"
         wave = runs.run_take_wave(run=run)
         if wave:
             send_wave(run_id, wave)
-    except _BROKER_DOWN:
-        logger.warning("the broker is down; the devices of run %s are sent again later", run_id)
-        return
+        status, doing = RunStatus.FAILED_UNEXPECTED, "the run could not be brought to its end"
+        if runs.run_finalise(run=run):
+            _push_if_changed(run)
+            return Advance.ENDED
+    except (*_BROKER_DOWN, *_DATABASE_DOWN) as error:
+        logger.warning("run %s goes on later: %s", run_id, type(error).__name__)
+        return Advance.NOTHING
     except Exception:
-        logger.exception("sending a wave of run %s failed", run_id)
-        reason = "the devices could not be dispatched; the worker's log has more"
-        runs.run_fail(run=run, status=RunStatus.FAILED_DISPATCHER_ERROR, reason=reason)
-        return
-    if runs.run_finalise(run=run):
-        _push_if_changed(run)
+        logger.exception("run %s fails: %s", run_id, doing)
+        failed = run_fail(run=run, status=status, reason=f"{doing}; the worker's log has more")
+        return Advance.ENDED if failed else Advance.NOTHING
+    return Advance.SENT if wave else Advance.NOTHING
 
 
 @shared_task(name="jobs.prune", ignore_result=True)
@@ -108,6 +131,7 @@ def prune() -> None:
     """Delete what is no longer to be kept; the scheduler asks for it every day."""
     with database_use():
         logger.info("pruned: %s, %s", archives_prune(), logs_prune())
+        logger.info("forgot %s dead workers", workers_prune())
 
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
@@ -137,18 +161,6 @@ def _time_limit(device: Device | None) -> float:
     """Seconds after which a child of the isolated pool is killed. Threads know no such limit."""
     own = device.deadline_seconds if device else None
     return (own or settings.NETRAVEN.device_deadline_seconds) + _AFTER_DEADLINE_SECONDS
-
-
-def _resolve(run: JobRun) -> bool:
-    """Resolve what is unresolved; on failure the run ends and the answer is False."""
-    try:
-        runs.run_resolve_credentials(run=run)
-    except Exception:
-        logger.exception("resolving the credentials of run %s failed", run.pk)
-        reason = "the credentials could not be resolved; the worker's log has more"
-        runs.run_fail(run=run, status=RunStatus.FAILED_CREDENTIAL_RESOLUTION, reason=reason)
-        return False
-    return True
 
 
 def _push_if_changed(run: JobRun) -> None:

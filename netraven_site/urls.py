@@ -34,6 +34,7 @@ from inventory.api import DeviceViewSet, JumpHostViewSet
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
 from jobs.api.results import DeviceResultViewSet
+from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
@@ -67,6 +68,11 @@ api_urls: list[URLPattern | URLResolver] = [
         name="snapshot-restore-pack",
     ),
     path("devices/<int:pk>/artefacts/", DeviceArtefactsView.as_view(), name="device-artefacts"),
+    path("runs/<int:pk>/failures/", RunFailuresView.as_view(), name="run-failures"),
+    path(
+        "runs/<int:pk>/failures/retry/", RunFailuresRetryView.as_view(), name="run-failures-retry"
+    ),
+    path("runs/<int:pk>/report/", RunReportView.as_view(), name="run-report"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
     path("devices/<int:device_id>/secrets/", DeviceSecretsView.as_view(), name="device-secrets"),

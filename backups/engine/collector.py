@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from backups.engine.cancellation import Cancellation
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
@@ -24,6 +25,8 @@ class SessionLimits:
     max_output_bytes: int
     #: Networks that may be connected to although their kind is refused otherwise.
     allowed_networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+    #: Ends the session at any time before its deadline.
+    cancellation: Cancellation = field(default_factory=Cancellation, compare=False)
 
 
 class Collector(Protocol):

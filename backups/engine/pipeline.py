@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from backups.engine.collector import Collector, SessionLimits
@@ -18,6 +20,11 @@ from backups.engine.types import Collection, CommandOutput, DeviceTarget, Redact
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
 from inventory.platforms.definition import Fact, Role
+
+#: From here on only one text at a time is checked and redacted in a process: several would not be
+#: done sooner, and each takes a multiple of its size in memory meanwhile.
+_LARGE_BYTES = 1024 * 1024
+_large_text = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +77,28 @@ def back_up(
 
     An output that is not trusted is no error: it comes back with its ``suspicions``.
     """
+    collection = collector.collect(
+        request.target, request.credential, request.platform, request.limits
+    )
+    with _turn(collection):
+        return _outcome(request, collection, redactor, digest_key)
+
+
+@contextmanager
+def _turn(collection: Collection) -> Iterator[None]:
+    """Wait until no other large text is worked on, if this one is large."""
+    if sum(len(output.payload) for output in collection.outputs) < _LARGE_BYTES:
+        yield
+        return
+    with _large_text:
+        yield
+
+
+def _outcome(
+    request: BackupRequest, collection: Collection, redactor: Redactor, digest_key: bytes
+) -> BackupOutcome:
+    """What ``collection`` is worth."""
     platform, secrets = request.platform, request.credential.secrets()
-    collection = collector.collect(request.target, request.credential, platform, request.limits)
     outputs = collection.outputs
     _refuse_rejected(platform, outputs, redactor, secrets)
     normalised = normalise_text(platform, running_text(platform, collection))

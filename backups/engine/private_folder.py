@@ -20,22 +20,35 @@ def private_folder() -> Iterator[Path]:
     What killed processes left behind is removed first: a folder is locked as long as the process
     that made it lives. Raises OSError.
     """
-    with suppress(OSError):  # another process of ours may be removing the same one
-        _sweep(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sweep(Path(tempfile.gettempdir()))
+    folder, descriptor = _locked_folder()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
 
 
+def _locked_folder() -> tuple[Path, int]:
+    """Make a folder and lock it; gives the descriptor that holds the lock as well.
+
+    Another process may sweep the folder away before it is locked; then another one is made.
+    """
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
+
+
 def _sweep(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
-        if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
-            _remove_if_left(folder)
+        with suppress(OSError):  # another process of ours may be removing the same one
+            if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
+                _remove_if_left(folder)
 
 
 def _remove_if_left(folder: Path) -> None:

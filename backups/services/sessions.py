@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from django.conf import settings
 
+from backups.engine.cancellation import Cancellation
 from backups.engine.collector import Collector
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
@@ -15,16 +18,25 @@ from inventory.models import Device
 from inventory.platforms import PlatformDefinition, UnknownPlatform, get_platform
 
 
-def backup_request(*, device: Device, credential: DeviceCredential) -> BackupRequest:
-    """Everything that the session with ``device`` needs to know. Raises DeviceError."""
+def backup_request(
+    *,
+    device: Device,
+    credential: DeviceCredential,
+    cancellation: Cancellation | None = None,
+) -> BackupRequest:
+    """Everything that the session with ``device`` needs to know. Raises DeviceError.
+
+    ``cancellation`` ends that session early.
+    """
     platform = device_platform(device)
+    limits = session_limits(device=device)
     newest = snapshot_newest(device=device)
     config = settings.NETRAVEN
     return BackupRequest(
         target=device_target(device=device),
         platform=platform,
         credential=credential,
-        limits=session_limits(device=device),
+        limits=dataclasses.replace(limits, cancellation=cancellation or Cancellation()),
         previous_size=newest.size_bytes if newest else None,
         minimum_share=config.minimum_size_share,
         previous_sha256=newest.content_sha256 if newest else None,

@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from jobs.choices import Trigger
-from jobs.launch import JobDisabled, request_run
+from jobs.launch import REFUSALS, request_run
 from jobs.models import Job
 from jobs.schedules import job_delete, schedule_sync
 
@@ -25,7 +25,7 @@ class JobAdmin(ModelAdmin[Job]):
     autocomplete_fields = ["tags"]
     actions = ["run_now"]
     fieldsets = [
-        (None, {"fields": ["name", "description", "is_enabled", "tags"]}),
+        (None, {"fields": ["name", "description", "is_enabled", "tags", "allow_overlap"]}),
         (
             "Schedule",
             {"fields": ["schedule_type", "interval_seconds", "cron", "time_zone", "run_at"]},
@@ -60,7 +60,7 @@ class JobAdmin(ModelAdmin[Job]):
                 run = request_run(
                     job=job, trigger=Trigger.MANUAL, requested_by=cast("User", request.user)
                 )
-            except JobDisabled as error:
+            except REFUSALS as error:
                 self.message_user(request, str(error), messages.WARNING)
                 continue
             self.message_user(request, f"Run {run.pk} of {job.name}: {run.total_count} devices.")

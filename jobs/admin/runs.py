@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
-from unfold.decorators import display
+from typing import cast
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import action, display
 
 from credentials.admin import ReadOnlyAdmin
-from jobs.choices import ResultStatus, RunStatus
+from jobs.choices import ResultStatus, RunStatus, Trigger
+from jobs.launch import RETRY_REFUSALS, RunHasEnded, request_cancel, request_retry
 from jobs.models import DeviceResult, JobRun, RunCredential
 
 _RUN_COLOURS = {
@@ -20,6 +26,7 @@ _RUN_COLOURS = {
     RunStatus.FAILED_CREDENTIAL_RESOLUTION.value: "danger",
     RunStatus.FAILED_DISPATCHER_ERROR.value: "danger",
     RunStatus.FAILED_UNEXPECTED.value: "danger",
+    RunStatus.CANCELLED.value: "warning",
 }
 _RESULT_COLOURS = {
     ResultStatus.PENDING.value: "info",
@@ -30,6 +37,7 @@ _RESULT_COLOURS = {
     ResultStatus.ERRORED.value: "danger",
     ResultStatus.SUSPECT.value: "warning",
     ResultStatus.SKIPPED.value: "warning",
+    ResultStatus.CANCELLED.value: "warning",
 }
 
 
@@ -48,10 +56,12 @@ class JobRunAdmin(ReadOnlyAdmin):
         "errored_count",
         "suspect_count",
         "skipped_count",
+        "cancelled_count",
     ]
     list_display_links = ["id", "job_name"]
     list_filter = ["status", "trigger", "job"]
     search_fields = ["job_name"]
+    actions = ["cancel", "retry_failed"]
 
     @display(description="Status", label=_RUN_COLOURS, ordering="status")
     def coloured_status(self, run: JobRun) -> str:
@@ -60,6 +70,35 @@ class JobRunAdmin(ReadOnlyAdmin):
     @admin.display(description="Seconds")
     def duration(self, run: JobRun) -> str:
         return "" if run.duration_seconds is None else f"{run.duration_seconds:.1f}"
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.run_job")
+
+    @action(description="Cancel", permissions=["run"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> None:
+        for run in queryset:
+            try:
+                request_cancel(run=run, cancelled_by=request.user.get_username())
+            except RunHasEnded as error:
+                self.message_user(request, str(error), messages.WARNING)
+                continue
+            self.message_user(
+                request, f"Run {run.pk} is cancelled: {run.cancelled_count} devices were open."
+            )
+
+    @action(description="Retry failed devices", permissions=["run"])
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> None:
+        for run in queryset.select_related("job"):
+            try:
+                retry = request_retry(
+                    run=run, trigger=Trigger.RETRY, requested_by=cast("User", request.user)
+                )
+            except RETRY_REFUSALS as error:
+                self.message_user(request, str(error), messages.WARNING)
+                continue
+            self.message_user(
+                request, f"Run {retry.pk} tries {retry.total_count} devices of run {run.pk} again."
+            )
 
 
 @admin.register(DeviceResult)

@@ -9,17 +9,17 @@ from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api import TagNamesField
 from credentials.services import tags_ensure
-from jobs.api.runs import JobRunSerializer
+from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
 from jobs.models import Job
 from jobs.schedules import job_delete, job_save_scheduled
+from jobs.services.run_creation import JobBusy
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
@@ -40,6 +40,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "cron",
             "run_at",
             "time_zone",
+            "allow_overlap",
             "created_at",
             "updated_at",
         ]
@@ -70,15 +71,15 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
         job_delete(job=instance)
 
     @extend_schema(request=None, responses={202: JobRunSerializer})
-    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    @action(detail=True, methods=["post"], permission_classes=[MayRunJobs])
     def run(self, request: Request, pk: str | None = None) -> Response:
         """Start a run of the job now; answers 202 with the run."""
-        if not request.user.has_perm("jobs.run_job"):
-            raise exceptions.PermissionDenied("You may not run jobs; ask for the operator role.")
         try:
             run = request_run(
                 job=self.get_object(), trigger=Trigger.API, requested_by=cast("User", request.user)
             )
         except JobDisabled as error:
             raise exceptions.ValidationError(str(error)) from error
+        except JobBusy as error:
+            raise Refused(str(error)) from error
         return Response(JobRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

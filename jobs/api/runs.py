@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import User
-from rest_framework import serializers, viewsets
+from collections.abc import Collection
+from typing import Any, cast
 
+from django.contrib.auth.models import User
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from jobs.choices import Trigger
+from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
 from jobs.models import JobRun
+from jobs.services.run_creation import JobBusy, NothingToRetry
 
 
 class JobRunSerializer(serializers.ModelSerializer[JobRun]):
@@ -26,9 +38,13 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
             "status_reason",
             "trigger",
             "requested_by",
+            "retry_of",
+            "cancelled_by",
+            "slot_at",
             "created_at",
             "started_at",
             "finished_at",
+            "deadline_at",
             "duration_seconds",
             "total_count",
             "succeeded_count",
@@ -41,11 +57,71 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
         read_only_fields = fields
 
 
-class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
-    """The executions of jobs, newest first."""
+class RetrySerializer(serializers.Serializer[Any]):
+    """Which failed devices are tried again: ids of their device results; all without it."""
 
-    queryset = JobRun.objects.select_related("requested_by")
+    results = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        allow_empty=False,
+    )
+
+
+class Refused(exceptions.APIException):
+    """The run or its job is not in the state for this."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class MayRunJobs(BasePermission):
+    """Who may run jobs may also stop a run and have it tried again."""
+
+    message = "You may not run jobs; ask for the operator role."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return request.user.has_perm("jobs.run_job")
+
+
+class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
+    """The executions of jobs, newest first; they can be cancelled and tried again."""
+
+    queryset = JobRun.objects.select_related("requested_by", "job")
     serializer_class = JobRunSerializer
-    filterset_fields = ["job", "status", "trigger"]
+    filterset_fields = ["job", "status", "trigger", "retry_of"]
     search_fields = ["job_name"]
     ordering_fields = ["id", "created_at", "started_at", "finished_at"]
+
+    @extend_schema(request=None, responses={200: JobRunSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[MayRunJobs])
+    def cancel(self, request: Request, pk: str | None = None) -> Response:
+        """Stop the run; answers with the run. Its sessions end within seconds."""
+        try:
+            run = request_cancel(run=self.get_object(), cancelled_by=request.user.get_username())
+        except RunHasEnded as error:
+            raise Refused(str(error)) from error
+        return Response(JobRunSerializer(run).data)
+
+    @extend_schema(request=RetrySerializer, responses={202: JobRunSerializer})
+    @action(detail=True, methods=["post"], url_path="retry-failed", permission_classes=[MayRunJobs])
+    def retry_failed(self, request: Request, pk: str | None = None) -> Response:
+        """Try the failed, errored and suspect devices again; answers 202 with the new run."""
+        wanted = RetrySerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        return retried(self.get_object(), request, only=wanted.validated_data.get("results"))
+
+
+def retried(run: JobRun, request: Request, *, only: Collection[int] | None) -> Response:
+    """The answer 202 with a new run over what failed in ``run``, or over ``only`` these results.
+
+    Raises the API's error where there is nothing to retry, or the job may not run.
+    """
+    try:
+        retry = request_retry(
+            run=run, trigger=Trigger.RETRY, requested_by=cast("User", request.user), only=only
+        )
+    except JobDisabled as error:
+        raise exceptions.ValidationError(str(error)) from error
+    except (NothingToRetry, JobBusy) as error:
+        raise Refused(str(error)) from error
+    return Response(JobRunSerializer(retry).data, status=status.HTTP_202_ACCEPTED)

@@ -17,7 +17,7 @@ class WorkerProcess(models.Model):
     queues = ArrayField(models.CharField(max_length=64))
     #: Tasks that it works on at once at the most.
     concurrency = models.PositiveIntegerField()
-    #: Devices that it has a claim on.
+    #: Tasks that it works on.
     busy = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()

@@ -10,6 +10,22 @@ from django.db.models.functions import Coalesce
 from jobs.models import DeviceResult, JobRun
 
 
+class RunNotFound(Exception):
+    """No run has that id. The message says what to do."""
+
+
+def run_get(*, run_id: str) -> JobRun:
+    """The run with this id, as it was typed. Raises RunNotFound."""
+    run = None
+    if run_id.isascii() and run_id.isdigit() and len(run_id) < 19:
+        run = JobRun.objects.select_related("job").filter(pk=int(run_id)).first()
+    if run is None:
+        newest = JobRun.objects.first()
+        known = f"the newest is {newest.pk}" if newest else "there are no runs yet"
+        raise RunNotFound(f"there is no run '{run_id}'; {known}")
+    return run
+
+
 def run_progress(*, run_id: int) -> JobRun:
     """The run as it stands now."""
     return JobRun.objects.get(pk=run_id)

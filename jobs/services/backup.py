@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
+from backups.engine.cancellation import Cancellation
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest
@@ -26,9 +27,11 @@ from jobs.services.results import (
     claim_holds,
     result_fail,
     result_retry,
+    result_skip,
     result_succeed,
     result_suspect,
 )
+from jobs.services.runs import DEVICE_DELETED
 from jobs.services.session_watch import WatchedCollector
 from jobs.services.sessions import database_use, outlasts_database, session_failure
 
@@ -41,19 +44,25 @@ class DeviceDone:
     retry_seconds: float | None = None
 
 
-def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
+def device_back_up(
+    *, result: DeviceResult, cancellation: Cancellation | None = None
+) -> DeviceDone | None:
     """Back up the device of a claimed ``result`` and record how it went.
 
     Device trouble is recorded, not raised. None when the claim was lost on the way: somebody else
-    has the row then and nothing was written.
+    has the row then, or its run was cancelled, and nothing was written. ``cancellation`` ends the
+    session when that happens in its middle.
     """
     claim = Claim(result.pk, result.attempts)
+    if result.device is None:
+        with database_use():
+            return _skip_deleted(result, claim)
     secrets: tuple[str, ...] = ()
     try:
         with database_use():
             credential = _credential(result)
             secrets = credential.secrets()
-            request = _request(result, credential)
+            request = _request(result, credential, cancellation)
         collector = WatchedCollector(NetmikoCollector(), claim)
         outcome = backup_collect(request=request, collector=collector)
         with database_use():
@@ -64,10 +73,16 @@ def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
         return _record_failure(result, claim, failure, secrets)
 
 
+def _skip_deleted(result: DeviceResult, claim: Claim) -> DeviceDone | None:
+    if not result_skip(claim=claim, reason=DEVICE_DELETED):
+        return None
+    message = f"{result.hostname}: {DEVICE_DELETED}"
+    job_log(run=result.run_id, level=LogLevel.WARNING, message=message)
+    return DeviceDone(status=ResultStatus.SKIPPED)
+
+
 @outlasts_database
 def _credential(result: DeviceResult) -> DeviceCredential:
-    if result.device is None:
-        raise DeviceError(ErrorCategory.UNEXPECTED, "the device was deleted during the run")
     if result.credential is None:
         raise DeviceError(
             ErrorCategory.NO_CREDENTIAL, "the credential of this device was deleted during the run"
@@ -79,9 +94,11 @@ def _credential(result: DeviceResult) -> DeviceCredential:
 
 
 @outlasts_database
-def _request(result: DeviceResult, credential: DeviceCredential) -> BackupRequest:
-    assert result.device is not None  # _credential has looked
-    return backup_request(device=result.device, credential=credential)
+def _request(
+    result: DeviceResult, credential: DeviceCredential, cancellation: Cancellation | None
+) -> BackupRequest:
+    assert result.device is not None  # device_back_up has looked
+    return backup_request(device=result.device, credential=credential, cancellation=cancellation)
 
 
 @outlasts_database
@@ -89,7 +106,7 @@ def _store(
     result: DeviceResult, claim: Claim, request: BackupRequest, outcome: BackupOutcome
 ) -> DeviceDone | None:
     """Archive and snapshot first, then Git and the record; each asks whether the claim holds."""
-    assert result.device is not None  # _credential has looked
+    assert result.device is not None  # device_back_up has looked
     label = RunLabel(run_id=result.run_id, job_name=result.run.job_name)
     with transaction.atomic():
         if not claim_holds(claim=claim):

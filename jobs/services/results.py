@@ -6,7 +6,7 @@ its own value. A task that was frozen, redelivered or given up for dead therefor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from jobs.services.logs import job_log, safe_message
 from jobs.services.sessions import outlasts_database
 
 #: From the first attempt to now, waits between attempts included.
-_SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
+SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,15 @@ def leases_renew(*, claims: Iterable[Claim]) -> None:
     held = Q(pk__in=[])
     for claim in claims:
         held |= Q(pk=claim.result_id, attempts=claim.attempt)
-    DeviceResult.objects.filter(held, status=ResultStatus.RUNNING).update(lease_until=_lease_end())
+    _prolong(DeviceResult.objects.filter(held))
+
+
+def claims_gone(*, claims: Collection[Claim]) -> frozenset[Claim]:
+    """Which of ``claims`` do not stand any more: ended, lost, or of a run that was cancelled."""
+    standing = DeviceResult.objects.filter(
+        pk__in=[claim.result_id for claim in claims], status=ResultStatus.RUNNING
+    ).values_list("pk", "attempts")
+    return frozenset(claims) - {Claim(*row) for row in standing}
 
 
 def claim_holds(*, claim: Claim) -> bool:
@@ -98,6 +106,11 @@ def result_fail(
 ) -> bool:
     """Record that the device could not be backed up. False when the claim is gone."""
     return _finish(claim, status=status, error_category=category.value, error_message=_cut(message))
+
+
+def result_skip(*, claim: Claim, reason: str) -> bool:
+    """Record that there was nothing to read. False when the claim is gone."""
+    return _finish(claim, status=ResultStatus.SKIPPED, error_message=_cut(reason))
 
 
 def result_retry(
@@ -131,7 +144,7 @@ def results_take_expired(*, limit: int) -> list[DeviceResult]:
 
 def leases_extend_all() -> None:
     """Give every running device one more lease, after nobody could renew any for a while."""
-    DeviceResult.objects.filter(status=ResultStatus.RUNNING).update(lease_until=_lease_end())
+    _prolong(DeviceResult.objects.all())
 
 
 def results_take_unanswered(*, limit: int) -> list[DeviceResult]:
@@ -190,7 +203,7 @@ def _finish(claim: Claim, **fields: object) -> bool:
         _held(claim).update(
             **(defaults | fields),
             finished_at=Now(),
-            duration_seconds=Extract(_SINCE_START, "epoch"),
+            duration_seconds=Extract(SINCE_START, "epoch"),
             lease_until=None,
             retry_at=None,
         )
@@ -201,6 +214,18 @@ def _held(claim: Claim) -> QuerySet[DeviceResult]:
     return DeviceResult.objects.filter(
         pk=claim.result_id, attempts=claim.attempt, status=ResultStatus.RUNNING
     )
+
+
+@transaction.atomic
+def _prolong(results: QuerySet[DeviceResult]) -> None:
+    """Give the RUNNING ones of ``results`` a lease from now on.
+
+    A row that somebody holds is left out: whoever records its end must not keep the others waiting,
+    and is not taken for dead while the row is held.
+    """
+    running = results.select_for_update(skip_locked=True).filter(status=ResultStatus.RUNNING)
+    ids = list(running.values_list("pk", flat=True))
+    DeviceResult.objects.filter(pk__in=ids).update(lease_until=_lease_end())
 
 
 def _lease_end() -> object:

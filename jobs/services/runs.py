@@ -1,83 +1,50 @@
-"""The life of a job run: created, started, ended. Each step wins once, whoever asks twice."""
+"""The life of a job run: started, sent, finalised. Each step wins once, whoever asks twice."""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from backups.engine.errors import ErrorCategory
-from inventory.selectors import credential_candidates, devices_with_tags
-from jobs.choices import (
-    OPEN_RESULT_STATUSES,
-    LogLevel,
-    ResultStatus,
-    RunStatus,
-    Trigger,
-)
-from jobs.models import DeviceResult, Job, JobRun
+from inventory.selectors import credential_candidates
+from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
+from jobs.models import DeviceResult, JobRun
 from jobs.policy import final_status
+from jobs.policy.transitions import RUN_FINALISE, RUN_START, Move
 from jobs.services.breaker import run_count_connections
 from jobs.services.logs import job_log
 
 _BATCH = 1000
+DEVICE_DELETED = "the device was deleted during the run"
 NO_CREDENTIAL = "no active credential shares a tag with the device; add a tag or a credential"
-
-
-@transaction.atomic
-def run_create(
-    *,
-    job: Job,
-    trigger: Trigger,
-    requested_by: User | None = None,
-    slot_at: datetime | None = None,
-) -> JobRun:
-    """A new run of ``job`` with its devices frozen as PENDING results.
-
-    Without devices the run ends at once. Raises IntegrityError when ``slot_at`` was answered by an
-    earlier run of the job.
-    """
-    devices = list(devices_with_tags(tags=job.tags.all()).order_by("hostname"))
-    run = JobRun.objects.create(
-        job=job,
-        job_name=job.name,
-        trigger=trigger.value,
-        requested_by=requested_by,
-        slot_at=slot_at,
-        queued_at=timezone.now(),
-        deadline_at=timezone.now() + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds),
-        total_count=len(devices),
-    )
-    DeviceResult.objects.bulk_create(
-        (DeviceResult(run=run, device=device, hostname=device.hostname) for device in devices),
-        batch_size=_BATCH,
-    )
-    job_log(run=run, message=f"run of job '{job.name}' over {len(devices)} devices was asked for")
-    if not devices:
-        _end(
-            run,
-            RunStatus.COMPLETED_NO_DEVICES,
-            "no active device carries a tag of the job",
-            was=RunStatus.PENDING,
-        )
-        run.refresh_from_db()
-    return run
 
 
 @transaction.atomic
 def run_start(*, run: JobRun) -> bool:
     """Move ``run`` from PENDING to RUNNING. False when somebody else did, or it has ended."""
     return bool(
-        JobRun.objects.filter(pk=run.pk, status=RunStatus.PENDING).update(
+        JobRun.objects.filter(pk=run.pk, status__in=RUN_START.sources).update(
             status=RunStatus.RUNNING, started_at=Now()
         )
     )
+
+
+@transaction.atomic
+def runs_take_forgotten(*, limit: int) -> list[int]:
+    """Ids of runs that no worker has started for too long, marked as asked for again."""
+    ttl = timedelta(seconds=settings.NETRAVEN.message_ttl_seconds)
+    forgotten = JobRun.objects.select_for_update(skip_locked=True, no_key=True).filter(
+        status__in=RUN_START.sources, queued_at__lt=Now() - ttl
+    )
+    ids = list(forgotten.values_list("pk", flat=True)[:limit])
+    JobRun.objects.filter(pk__in=ids).update(queued_at=Now())
+    return ids
 
 
 @transaction.atomic
@@ -85,8 +52,10 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     """Give each undecided device of ``run`` its first credential; skip those without any.
 
     Takes a constant number of queries for any number of devices. Idempotent: devices that are
-    decided, claimed or ended stay as they are.
+    decided, claimed or ended stay as they are, and so do those of a run that has ended.
     """
+    if not run_lock(run=run, statuses=OPEN_RUN_STATUSES):
+        return
     results = list(
         run.results.select_for_update(of=("self",))
         .filter(status=ResultStatus.PENDING, attempts=0, credential=None)
@@ -103,9 +72,12 @@ def run_resolve_credentials(*, run: JobRun) -> None:
             result.credential = found[0].credential
             continue
         result.status = ResultStatus.SKIPPED
+        result.finished_at = now
+        if result.device_id is None:
+            result.error_message = DEVICE_DELETED
+            continue
         result.error_category = ErrorCategory.NO_CREDENTIAL
         result.error_message = NO_CREDENTIAL
-        result.finished_at = now
     DeviceResult.objects.bulk_update(
         results,
         ["credential", "status", "error_category", "error_message", "finished_at"],
@@ -114,7 +86,7 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
     job_log(
         run=run,
-        message=f"credentials: {len(results) - skipped} of {len(results)} devices have one",
+        message=f"credentials: resolved for {len(results) - skipped} of {len(results)} devices",
         level=LogLevel.WARNING if skipped else LogLevel.INFO,
     )
 
@@ -123,20 +95,17 @@ def run_resolve_credentials(*, run: JobRun) -> None:
 def run_take_wave(*, run: JobRun) -> list[DeviceResult]:
     """The next devices to send messages for, marked as sent; empty when enough are under way.
 
-    At most two waves are under way at once, so that one slow device holds nobody up. Safe to call
-    from many processes: each device is given out once.
+    Of each zone at most two waves are under way at once, so that neither a slow device nor a zone
+    without workers holds the others up. Safe to call from many processes: each device is given out
+    once.
     """
-    if not JobRun.objects.select_for_update().filter(pk=run.pk, status=RunStatus.RUNNING).exists():
+    if not run_lock(run=run, statuses=frozenset({RunStatus.RUNNING})):
         return []
     size = settings.NETRAVEN.wave_size
-    under_way = _open_results(run).filter(queued_at__isnull=False).count()
-    if under_way > size:
-        return []
-    wave = list(
-        run.results.select_related("device__zone")
-        .filter(status=ResultStatus.PENDING, queued_at=None)
-        .order_by("pk")[:size]
-    )
+    waiting = run.results.filter(status=ResultStatus.PENDING, queued_at=None)
+    for zone_id in _zones_with_enough(run, size):
+        waiting = waiting.exclude(device__zone=zone_id)
+    wave = list(waiting.select_related("device__zone").order_by("pk")[:size])
     run.results.filter(pk__in=[result.pk for result in wave]).update(queued_at=Now())
     return wave
 
@@ -151,36 +120,15 @@ def run_finalise(*, run: JobRun) -> bool:
     if any(counts[status] for status in OPEN_RESULT_STATUSES):
         return False
     if counts and set(counts) == {ResultStatus.SKIPPED} and _all_without_credential(run):
-        return _end(run, RunStatus.COMPLETED_NO_CREDENTIALS, NO_CREDENTIAL, counts=counts)
-    if not _end(run, final_status(counts), "", counts=counts):
+        status = RunStatus.COMPLETED_NO_CREDENTIALS
+        return run_end(
+            run=run, move=RUN_FINALISE, status=status, reason=NO_CREDENTIAL, counts=counts
+        )
+    status = final_status(counts)
+    if not run_end(run=run, move=RUN_FINALISE, status=status, reason="", counts=counts):
         return False
     run_count_connections(run=run)
     return True
-
-
-@transaction.atomic
-def run_fail(*, run: JobRun, status: RunStatus, reason: str) -> bool:
-    """End an open ``run`` for a reason of our own; its open devices become ERRORED.
-
-    False when it had ended already.
-    """
-    locked = JobRun.objects.select_for_update().get(pk=run.pk)
-    if locked.status not in {RunStatus.PENDING, RunStatus.RUNNING}:
-        return False
-    _error_open_results(run, ErrorCategory.UNEXPECTED, reason)
-    return _end(run, status, reason, counts=result_counts(run=run), was=RunStatus(locked.status))
-
-
-@transaction.atomic
-def run_expire(*, run: JobRun) -> bool:
-    """End a run that is past its deadline: open devices become ERRORED, the rest counts."""
-    reason = "the run reached its deadline before this device was done"
-    _error_open_results(run, ErrorCategory.RUN_DEADLINE, reason)
-    JobRun.objects.filter(pk=run.pk, status=RunStatus.PENDING).update(
-        status=RunStatus.RUNNING, started_at=Now()
-    )
-    job_log(run=run, message="the run reached its deadline", level=LogLevel.ERROR)
-    return run_finalise(run=run)
 
 
 def result_counts(*, run: JobRun) -> Counter[ResultStatus]:
@@ -189,34 +137,35 @@ def result_counts(*, run: JobRun) -> Counter[ResultStatus]:
     return Counter({ResultStatus(status): count for status, count in rows})
 
 
-def _open_results(run: JobRun) -> QuerySet[DeviceResult]:
-    return run.results.filter(status__in=OPEN_RESULT_STATUSES)
+def run_lock(*, run: JobRun, statuses: frozenset[RunStatus]) -> bool:
+    """Whether ``run`` is in one of ``statuses``; locks it until the end of the transaction.
+
+    Not its key: whoever holds a device of the run writes log lines that refer to it.
+    """
+    runs = JobRun.objects.select_for_update(no_key=True).filter(pk=run.pk, status__in=statuses)
+    return runs.first() is not None
 
 
-def _all_without_credential(run: JobRun) -> bool:
-    return not run.results.exclude(error_category=ErrorCategory.NO_CREDENTIAL).exists()
+def _zones_with_enough(run: JobRun, size: int) -> list[int | None]:
+    """Zones, None for devices without one, with more than ``size`` devices of ``run`` under way."""
+    under_way = _open_results(run).filter(queued_at__isnull=False).order_by()
+    counts = under_way.values_list("device__zone").annotate(Count("pk"))
+    return [zone_id for zone_id, count in counts if count > size]
 
 
-def _error_open_results(run: JobRun, category: ErrorCategory, reason: str) -> None:
-    _open_results(run).update(
-        status=ResultStatus.ERRORED,
-        error_category=category.value,
-        error_message=reason[:500],
-        finished_at=Now(),
-        lease_until=None,
-    )
-
-
-def _end(
+def run_end(
+    *,
     run: JobRun,
+    move: Move[RunStatus],
     status: RunStatus,
     reason: str,
-    *,
-    counts: Counter[ResultStatus] | None = None,
-    was: RunStatus = RunStatus.RUNNING,
+    counts: Counter[ResultStatus],
 ) -> bool:
-    counts = counts or Counter()
-    ended = JobRun.objects.filter(pk=run.pk, status=was).update(
+    """Give ``run`` its final ``status`` by ``move``, with the counts of its devices.
+
+    False when it had ended already. No device may be open.
+    """
+    ended = JobRun.objects.filter(pk=run.pk, status__in=move.sources).update(
         status=status,
         status_reason=reason[:500],
         finished_at=Now(),
@@ -236,3 +185,11 @@ def _end(
             level=LogLevel.INFO if status == RunStatus.COMPLETED_SUCCESS else LogLevel.WARNING,
         )
     return bool(ended)
+
+
+def _open_results(run: JobRun) -> QuerySet[DeviceResult]:
+    return run.results.filter(status__in=OPEN_RESULT_STATUSES)
+
+
+def _all_without_credential(run: JobRun) -> bool:
+    return not run.results.exclude(error_category=ErrorCategory.NO_CREDENTIAL).exists()

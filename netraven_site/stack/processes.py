@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from celery.utils.nodenames import gethostname
 
+from jobs.queues import (
+    CONTROL_QUEUE,
+    DEVICES_QUEUE,
+    GIT_QUEUE,
+    ISOLATED_QUEUE,
+    zone_of,
+    zone_queue,
+)
 from netraven_site.config import PROJECT_DIR, Config
 from netraven_site.stack.leftovers import MARKER
 from netraven_site.stack.ports import LOOPBACK, address_in_url
@@ -17,6 +25,8 @@ from netraven_site.stack.supervisor import ProcessSpec, Stage
 _WEB_GRACE_SECONDS = 10
 #: What a worker takes to hand back its devices and to end, after its sessions had their time.
 _WORKER_END_SECONDS = 10
+#: Queues of one small pool of threads, which never waits behind devices.
+_APART = (CONTROL_QUEUE, GIT_QUEUE)
 _CONTROL_THREADS = 4
 _ISOLATED_PROCESSES = 2
 #: Flower keeps this many tasks in memory.
@@ -24,6 +34,12 @@ _FLOWER_TASKS = 10_000
 FLOWER_USER = "admin"
 #: Each worker would say it in six lines; ``up`` says it once.
 _QUIET_ABOUT_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
+#: glibc (mallopt(3)) would give each thread an arena of its own and keep what long answers took.
+_GIVE_MEMORY_BACK = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "262144",
+    "MALLOC_TRIM_THRESHOLD_": "262144",
+}
 
 
 def web(config: Config) -> ProcessSpec:
@@ -43,20 +59,43 @@ def web(config: Config) -> ProcessSpec:
 
 
 def workers(config: Config) -> list[ProcessSpec]:
-    """All workers: devices in threads, one process per core; the small pools apart from them."""
-    queues = ",".join(["devices", *(f"zone-{zone}" for zone in config.worker_zones)])
-    devices = [
-        _worker(config, f"devices{number}", queues, "threads", config.worker_concurrency)
-        for number in range(1, config.worker_processes + 1)
-    ]
-    return [
-        *devices,
-        _worker(config, "control", "control,git", "threads", _CONTROL_THREADS),
+    """All workers of a stack: devices, the zones of the configuration, and the small pools."""
+    zones = map(zone_queue, config.worker_zones)
+    return workers_of(config, [DEVICES_QUEUE, *zones, *_APART, ISOLATED_QUEUE])
+
+
+def workers_of(config: Config, queues: Sequence[str]) -> list[ProcessSpec]:
+    """The workers that serve ``queues``, each queue in the pool that is made for it.
+
+    Devices and zones in threads, one process per core; the small pools apart from them.
+    """
+    devices = [queue for queue in queues if queue not in {*_APART, ISOLATED_QUEUE}]
+    apart = [queue for queue in _APART if queue in queues]
+    specs = [
         _worker(
-            *(config, "isolated", "isolated", "prefork", _ISOLATED_PROCESSES),
-            "--max-tasks-per-child=1",
-        ),
+            *(config, f"{_devices_name(devices)}{number}", ",".join(devices)),
+            *("threads", config.worker_concurrency),
+        )
+        for number in range(1, config.worker_processes + 1)
+        if devices
     ]
+    if apart:
+        specs.append(_worker(config, apart[0], ",".join(apart), "threads", _CONTROL_THREADS))
+    if ISOLATED_QUEUE in queues:
+        specs.append(
+            _worker(
+                *(config, "isolated", ISOLATED_QUEUE, "prefork", _ISOLATED_PROCESSES),
+                "--max-tasks-per-child=1",
+            )
+        )
+    return specs
+
+
+def _devices_name(queues: Sequence[str]) -> str:
+    """``devices``, or ``zone-NAME`` of a worker that reads nothing else."""
+    if DEVICES_QUEUE in queues:
+        return DEVICES_QUEUE
+    return "-".join(["zone", *(zone_of(queue) or queue for queue in queues)])
 
 
 def node_name(worker: str) -> str:
@@ -87,7 +126,8 @@ def _worker(
 ) -> ProcessSpec:
     arguments = ["-P", pool, "-c", str(concurrency), "-Q", queues, "-n", node_name(name), "-E"]
     arguments += ["--without-mingle", "--without-gossip", "-l", config.log_level, *options]
-    return _celery(config, name, Stage.WORKER, "worker", *arguments, extra=_QUIET_ABOUT_ROOT)
+    extra = {**_GIVE_MEMORY_BACK, **_QUIET_ABOUT_ROOT}
+    return _celery(config, name, Stage.WORKER, "worker", *arguments, extra=extra)
 
 
 def _celery(

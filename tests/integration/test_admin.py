@@ -15,6 +15,7 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from backups.models import Archive, ArchiveReading, CurrentText, Snapshot, Suspect
@@ -37,6 +38,7 @@ from tests.factories import (
     DeviceFactory,
     DeviceResultFactory,
     JobFactory,
+    JobRunFactory,
     PlatformDetectionFactory,
     UserFactory,
     ZoneFactory,
@@ -333,6 +335,39 @@ def test_run_now_needs_its_right(client: Client) -> None:
     job = JobFactory.create()
     client.post(url(Job, "changelist"), {"action": "run_now", "_selected_action": [job.pk]})
     assert JobRun.objects.count() == 0
+
+
+def test_cancelling_and_retrying_runs(browser: Client) -> None:
+    now = timezone.now()
+    open_run = DeviceResultFactory.create().run
+    ended = JobRunFactory.create(status="COMPLETED_FAILURE", finished_at=now)
+    DeviceResultFactory.create(run=ended, status="FAILED", finished_at=now)
+    chosen = [open_run.pk, ended.pk]
+    answer = browser.post(
+        url(JobRun, "changelist"), {"action": "cancel", "_selected_action": chosen}, follow=True
+    )
+    open_run.refresh_from_db()
+    assert (open_run.status, open_run.cancelled_count) == ("CANCELLED", 1)
+    assert "has ended already, as COMPLETED_FAILURE" in answer.content.decode()
+    answer = browser.post(
+        url(JobRun, "changelist"),
+        {"action": "retry_failed", "_selected_action": chosen},
+        follow=True,
+    )
+    assert [(run.retry_of, run.total_count) for run in JobRun.objects.exclude(pk__in=chosen)] == [
+        (ended, 1)
+    ]
+    assert f"no device of run {open_run.pk} has failed" in answer.content.decode()
+
+
+def test_cancelling_runs_needs_the_right_to_run_jobs(client: Client) -> None:
+    user = user_with("jobs.view_jobrun", "jobs.change_job")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client.force_login(User.objects.get(pk=user.pk))
+    run = JobRunFactory.create()
+    for action in ("cancel", "retry_failed"):
+        client.post(url(JobRun, "changelist"), {"action": action, "_selected_action": [run.pk]})
+    assert JobRun.objects.get().status == "RUNNING"
 
 
 def test_forgetting_a_host_key(browser: Client) -> None:

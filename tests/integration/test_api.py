@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from backups.models import Snapshot
@@ -389,6 +390,53 @@ def test_a_disabled_job_does_not_run(admin: Caller) -> None:
     assert status == 400
     assert "disabled" in error_of(answer)["message"]
     assert JobRun.objects.count() == 0
+
+
+def test_a_job_that_runs_already_answers_409(admin: Caller) -> None:
+    run = JobRunFactory.create()
+    status, answer = admin("POST", f"jobs/{run.job_id}/run/")
+    assert (status, error_of(answer)["code"]) == (409, "conflict")
+    assert f"run {run.pk} " in error_of(answer)["message"]
+    assert admin("PATCH", f"jobs/{run.job_id}/", {"allow_overlap": True})[0] == 200
+    assert admin("POST", f"jobs/{run.job_id}/run/")[0] == 202
+
+
+def test_cancelling_a_run(admin: Caller, as_user: Callable[..., Caller]) -> None:
+    result = DeviceResultFactory.create()
+    path = f"runs/{result.run.pk}/cancel/"
+    assert as_user("jobs.view_jobrun", "jobs.change_job")("POST", path)[0] == 403
+    status, run = as_user("jobs.run_job")("POST", path)
+    assert (status, run["status"], run["cancelled_count"]) == (200, "CANCELLED", 1)
+    assert run["cancelled_by"].startswith("user")
+    status, answer = admin("POST", path)
+    assert (status, error_of(answer)["code"]) == (409, "conflict")
+    assert "has ended already, as CANCELLED" in error_of(answer)["message"]
+
+
+def test_trying_again_what_failed(admin: Caller, as_user: Callable[..., Caller]) -> None:
+    now = timezone.now()
+    run = JobRunFactory.create(status="COMPLETED_FAILURE", finished_at=now)
+    failed = [
+        DeviceResultFactory.create(run=run, status="FAILED", finished_at=now) for _ in range(2)
+    ]
+    path = f"runs/{run.pk}/retry-failed/"
+    assert as_user("jobs.view_jobrun", "jobs.change_job")("POST", path)[0] == 403
+    status, again = as_user("jobs.run_job")("POST", path, {"results": [failed[0].pk]})
+    assert (status, again["total_count"], again["trigger"]) == (202, 1, "retry")
+    assert (again["retry_of"], again["job_name"]) == (run.pk, run.job_name)
+    assert again["requested_by"].startswith("user")
+    status, answer = admin("POST", path)
+    assert status == 409 and f"run {again['id']} " in error_of(answer)["message"]
+    assert admin("POST", f"runs/{again['id']}/cancel/")[0] == 200
+    assert admin("POST", path)[1]["total_count"] == 2
+
+
+@pytest.mark.parametrize("results", [[], [0], ["x"], [2**63], 7, {"a": 1}])
+def test_results_that_are_no_ids_are_refused(admin: Caller, results: object) -> None:
+    run = JobRunFactory.create(status="COMPLETED_FAILURE", finished_at=timezone.now())
+    status, answer = admin("POST", f"runs/{run.pk}/retry-failed/", {"results": results})
+    assert (status, error_of(answer)["code"]) == (400, "invalid")
+    assert JobRun.objects.count() == 1
 
 
 # --- Lists --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,11 @@ def run(*arguments: str) -> str:
     output = io.StringIO()
     call_command("changes", *arguments, stdout=output)
     return output.getvalue()
+
+
+def devices_in(printed: str) -> list[str]:
+    """The lines that name devices: under each change's first line, before its diff."""
+    return re.findall(r"^ {2}(\S.*)$", printed, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("fleet")
@@ -179,8 +185,9 @@ def test_the_command_prints_changes() -> None:
     assert "run 1 nightly  5 devices  first revisions\n  a1, b2, c3, d4, e5\n" in run(
         "--since", "1h"
     )
-    assert "d4" not in run("--run", "2", "--min-devices", "2")
-    assert "a1, b2, c3" in run("--run", "2", "--limit", "9" * 30)
+    assert devices_in(run("--run", "2")) == ["d4", "a1, b2, c3"]
+    assert devices_in(run("--run", "2", "--min-devices", "2")) == ["a1, b2, c3"]
+    assert devices_in(run("--run", "2", "--limit", "9" * 30)) == ["d4", "a1, b2, c3"]
     printed = json.loads(run("--json", "--tag", "core"))
     assert [entry["device_count"] for entry in printed["changes"]] == [2]
     assert [entry["devices"] for entry in printed["first_revisions"]] == [["a1", "b2"]]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 import socket
 import threading
+import time
+import traceback
 
 import pytest
 
 from backups.engine.collector import SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.netmiko_collector import NetmikoCollector
+from backups.engine.netmiko_collector import NetmikoCollector, session
+from backups.engine.netmiko_collector.room import Place, Room
 from backups.engine.normalise import clean_text, normalise
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
@@ -142,6 +146,61 @@ def test_faults_have_their_category(kind: FaultKind, category: set[ErrorCategory
     assert "\n" not in error.message
     # The watch over deadlines stays; the threads of the session go.
     wait_for(lambda: threading.active_count() <= before + 1, "the end of the session's threads", 5)
+
+
+def test_an_error_does_not_keep_what_the_device_printed() -> None:
+    spec = device_spec("cisco_ios", fault=Fault(FaultKind.FLOOD))
+    with fleet_in_thread(spec) as fleet:
+        error = failure(fleet, spec)
+    assert error.__cause__ is not None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__cause__.__traceback__)]
+    assert "ask" in [frame.f_code.co_name for frame in frames]
+    held = [
+        (frame.f_code.co_name, name)
+        for frame in frames
+        for name, value in frame.f_locals.items()
+        if isinstance(value, bytes | bytearray) and len(value) > 10_000
+    ]
+    assert held == []
+
+
+@pytest.fixture
+def full_room(monkeypatch: pytest.MonkeyPatch) -> Place:
+    """What another session has taken: all the memory for long answers."""
+    room = Room(0, own=1_000)
+    monkeypatch.setattr(session, "ROOM", room)
+    other = Place(room)
+    assert other.hold(1_001, 0.0)
+    return other
+
+
+def test_a_long_answer_waits_for_room(full_room: Place) -> None:
+    spec = device_spec("cisco_ios")
+    leaves = threading.Timer(1.0, full_room.leave)
+    with fleet_in_thread(spec) as fleet:
+        leaves.start()
+        begun = time.monotonic()
+        collection = collect(fleet, spec)
+    leaves.join()
+    assert len(collection.outputs[0].payload) > 1_000
+    assert time.monotonic() - begun > 0.9
+
+
+@pytest.mark.usefixtures("full_room")
+def test_a_session_waits_for_room_until_its_deadline() -> None:
+    spec = device_spec("cisco_ios")
+    with fleet_in_thread(spec) as fleet:
+        assert failure(fleet, spec).category is ErrorCategory.DEADLINE
+
+
+@pytest.mark.usefixtures("full_room")
+def test_a_device_that_does_not_wait_to_be_read_is_refused() -> None:
+    spec = device_spec("cisco_ios", fault=Fault(FaultKind.FLOOD_STDERR))
+    limits = dataclasses.replace(LIMITS, deadline=20)
+    with fleet_in_thread(spec) as fleet:
+        error = failure(fleet, spec, limits=limits)
+    assert error.category is ErrorCategory.OUTPUT_TOO_LARGE
+    assert "more than SSH allows" in error.message
 
 
 def test_known_host_key_is_required() -> None:

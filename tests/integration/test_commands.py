@@ -22,7 +22,14 @@ from credentials.models import Credential, Tag
 from credentials.services import credential_open
 from jobs.models import Job, JobRun
 from netraven_site.config import PROJECT_DIR
-from tests.factories import CredentialFactory, DeviceFactory, JobFactory, backup_outcome
+from tests.factories import (
+    CredentialFactory,
+    DeviceFactory,
+    DeviceResultFactory,
+    JobFactory,
+    JobRunFactory,
+    backup_outcome,
+)
 from tests.support.threads import in_thread
 from tests.support.waiting import wait_for
 
@@ -253,6 +260,48 @@ def test_without_waiting_the_object_shows_a_pending_run() -> None:
             }
         ],
     }
+
+
+def test_a_job_that_runs_already_is_refused() -> None:
+    DeviceFactory.create(tags=["core"])
+    run("create_job", "nightly", "--tags", "core")
+    run("run_job", "nightly")
+    assert f"run {JobRun.objects.get().pk} of job 'nightly'" in refused("run_job", "nightly")
+    run("create_job", "hourly", "--tags", "core", "--allow-overlap")
+    run("run_job", "hourly")
+    run("run_job", "hourly")
+    assert JobRun.objects.filter(job__name="hourly").count() == 2
+
+
+def test_a_run_is_cancelled_in_the_name_of_who_works_on_the_command_line() -> None:
+    result = DeviceResultFactory.create()
+    printed = run("cancel_run", str(result.run.pk))
+    assert printed == f"run {result.run.pk} is cancelled; 1 of its devices were still open\n"
+    cancelled = JobRun.objects.get()
+    assert cancelled.status == "CANCELLED"
+    assert cancelled.cancelled_by.startswith("command line (")
+    assert "has ended already, as CANCELLED" in refused("cancel_run", str(cancelled.pk))
+
+
+def test_what_failed_is_tried_again() -> None:
+    now = timezone.now()
+    ended = JobRunFactory.create(status="COMPLETED_FAILURE", finished_at=now)
+    assert "has failed" in refused("retry_run", str(ended.pk))
+    DeviceResultFactory.create(run=ended, hostname="sw1", status="FAILED", finished_at=now)
+    printed = json.loads(run("retry_run", str(ended.pk), "--json"))
+    again = JobRun.objects.get(retry_of=ended)
+    assert (printed["run_id"], printed["devices"]["total"]) == (again.pk, 1)
+    assert (again.trigger, again.status) == ("retry", "PENDING")
+    line = refused("retry_run", str(ended.pk), "--wait")
+    assert f"run {again.pk} of job" in line and "cancel it" in line
+
+
+@pytest.mark.parametrize("command", ["cancel_run", "retry_run"])
+def test_an_unknown_run_is_named_with_the_newest(command: str) -> None:
+    assert refused(command, "1") == "there is no run '1'; there are no runs yet"
+    newest = JobRunFactory.create().pk
+    for name in ("nightly", "0", "99999999999999999999", "²", ""):
+        assert refused(command, name) == f"there is no run '{name}'; the newest is {newest}"
 
 
 @pytest.mark.parametrize("options", [[], ["--wait"], ["--json"], ["--wait", "--json"]])

@@ -120,8 +120,8 @@ def image_health_command() -> list[str]:
 
 def test_the_services_are_there() -> None:
     assert set(_SERVICES) == {
-        *("web", "worker", "worker-control", "worker-isolated", "beat", "flower", "migrate"),
-        *("postgres", "redis"),
+        *("web", "worker", "worker-control", "worker-isolated", "worker-zone", "beat", "flower"),
+        *("migrate", "postgres", "redis"),
     }
 
 
@@ -191,14 +191,25 @@ def test_everything_waits_for_the_migration() -> None:
 
 
 def test_the_workers_take_every_queue() -> None:
-    from jobs import git_tasks, tasks
+    from jobs import queues
 
-    wanted = {tasks.CONTROL_QUEUE, tasks.DEVICES_QUEUE, tasks.ISOLATED_QUEUE, git_tasks.GIT_QUEUE}
+    wanted = {
+        *(queues.CONTROL_QUEUE, queues.DEVICES_QUEUE, queues.ISOLATED_QUEUE, queues.GIT_QUEUE)
+    }
     taken: list[str] = []
-    for name in _WORKERS:
+    for name in _WORKERS - {"worker-zone"}:
         command = shlex.split(interpolated(_SERVICES[name]["command"], {}))
         taken += command[command.index("-Q") + 1].split(",")
     assert sorted(taken) == sorted(wanted)
+
+
+def test_the_worker_of_a_zone_takes_its_queue_alone() -> None:
+    from jobs.queues import zone_of
+
+    service = _SERVICES["worker-zone"]
+    command = shlex.split(interpolated(service["command"], {"ZONE_QUEUES": "zone.lab"}))
+    assert zone_of(command[command.index("-Q") + 1]) == "lab"
+    assert service["profiles"] == ["zone"]  # does not start by itself
 
 
 def test_web_and_workers_share_the_git_store() -> None:

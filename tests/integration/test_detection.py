@@ -137,7 +137,7 @@ def test_a_worker_finds_out_the_platform(player: ScriptedPlayer, case: str, plat
 def test_the_worker_of_the_zone_is_asked() -> None:
     from netraven_site.celery import app
 
-    queue = "zone-detect"
+    queue = "zone.detect"
     device = DeviceFactory.create(zone=ZoneFactory.create(name="detect"))
     with app.connection_for_read() as broker:
         redis: Any = broker.default_channel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -102,6 +103,29 @@ def test_what_nothing_refers_to_stays_for_two_weeks(
     objects = run_git(repository, "cat-file", "--batch-all-objects", "--batch-check")
     assert fresh in objects
     assert old not in objects
+
+
+def test_files_that_vanish_while_they_are_counted_are_no_trouble(
+    store: GitStore, repository: Path
+) -> None:
+    grow(store, 2)
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for number in range(50):
+                (repository / f"refs/heads/{number}.lock").touch()
+            for number in range(50):
+                (repository / f"refs/heads/{number}.lock").unlink()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(5):
+            assert store.maintain().after.bytes_on_disk > 0
+    finally:
+        over.set()
+        thread.join(30)
 
 
 def save_for_ever(repository: Path, writer: int, reports: Connection) -> None:

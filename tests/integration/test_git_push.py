@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -411,3 +412,22 @@ def test_a_key_folder_is_private_while_it_is_used(tmp_path: Path) -> None:
             assert other != folder
     assert not folder.exists()
     wait_until(lambda: private_folders() == [], "no folder is left", 5)
+
+
+def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = fcntl.flock
+    swept: list[int] = []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not swept:
+            swept.append(descriptor)
+            (folder,) = private_folders()
+            folder.rmdir()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with private_folder.private_folder() as folder:
+        assert folder.exists()
+    assert swept

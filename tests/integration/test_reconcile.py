@@ -5,7 +5,6 @@ The broker is Redis as everywhere; the messages are taken from its queues instea
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -23,10 +22,10 @@ from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.models import DeviceResult, JobLog, JobRun, ReconcilerTick
 from jobs.reconcile import reconcile, reconcile_if_elected
 from jobs.services.backup import device_back_up
+from jobs.services.early_end import run_fail
 from jobs.services.results import result_claim
+from jobs.services.run_creation import run_create
 from jobs.services.runs import (
-    run_create,
-    run_fail,
     run_finalise,
     run_resolve_credentials,
     run_start,
@@ -44,6 +43,7 @@ from tests.factories import (
 )
 from tests.support.devices import device_spec, fleet_in_thread
 from tests.support.inventory import add_credential, add_device
+from tests.support.queues import messages_taken
 from tests.support.threads import all_at_once
 
 OLD = timedelta(hours=1)
@@ -55,18 +55,9 @@ pytestmark = pytest.mark.usefixtures("git_directory")
 @pytest.fixture
 def sent() -> Iterator[Callable[[], Counter[tuple[str, str]]]]:
     """Takes what was sent since: how often each task was put in each queue."""
-    from netraven_site.celery import app
-
-    queues = ["control", "devices", "isolated", "git", "zone-dmz"]
 
     def take() -> Counter[tuple[str, str]]:
-        found: Counter[tuple[str, str]] = Counter()
-        with app.connection_for_read() as connection:
-            channel: Any = connection.default_channel
-            for queue in queues:
-                while (message := channel.client.lpop(queue)) is not None:
-                    found[json.loads(message)["headers"]["task"], queue] += 1
-        return found
+        return messages_taken("control", "devices", "isolated", "git", "zone.dmz")
 
     take()
     yield take
@@ -113,7 +104,7 @@ def test_expired_leases_go_back_isolated(sent: Callable[[], Counter[tuple[str, s
     assert done.devices_returned == 2
     assert sent() == {
         ("jobs.backup_device", "isolated"): 1,
-        ("jobs.backup_device", "zone-dmz"): 1,
+        ("jobs.backup_device", "zone.dmz"): 1,
     }
     assert sorted(DeviceResult.objects.values_list("status", "losses")) == [
         ("PENDING", 1),

@@ -10,7 +10,8 @@ from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.models import ConnectionLog, DeviceResult, JobLog
 from jobs.services import backup
 from jobs.services.results import result_claim
-from jobs.services.runs import run_create, run_resolve_credentials, run_start
+from jobs.services.run_creation import run_create
+from jobs.services.runs import run_resolve_credentials, run_start
 from tests.support.devices import device_spec
 from tests.support.inventory import add_credential, add_device, add_job
 

@@ -39,6 +39,12 @@ def all_at_once(count: int, work: Callable[[], _T]) -> list[_T]:
         return [future.result(_SECONDS) for future in futures]
 
 
+def each_at_once(*works: Callable[[], _T]) -> list[_T]:
+    """What ``works`` give, each in a thread of its own, all started at the same moment."""
+    left = list(works)
+    return all_at_once(len(works), lambda: left.pop()())
+
+
 def waits_for_lock() -> bool:
     """Whether some database session is waiting for a lock of another one."""
     with connection.cursor() as cursor:

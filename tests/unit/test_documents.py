@@ -13,12 +13,13 @@ from pydantic.fields import FieldInfo
 
 from backups.engine.errors import ErrorCategory
 from jobs.choices import ResultStatus, RunStatus
-from jobs.policy import NEVER_RETRIED
+from jobs.policy import ADVICE, NEVER_RETRIED
 from netraven_site.config import PROJECT_DIR, Config
 
 _DOCS = PROJECT_DIR / "docs"
 _PAGES = sorted(_DOCS.rglob("*.md")) + sorted(PROJECT_DIR.glob("*.md"))
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINKED_WORDS = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 #: Defaults that depend on the machine, in words.
 _IN_WORDS = {"data_dir": "`var` in the checkout", "worker_processes": "cores of the machine"}
 
@@ -80,6 +81,13 @@ def test_the_glossary_says_what_is_tried_again(category: ErrorCategory) -> None:
     # A suspect output is no failure: it is recorded and never comes to the question.
     retried = category not in NEVER_RETRIED | {ErrorCategory.INCOMPLETE_OUTPUT}
     assert table_rows("glossary.md")[category][1] == ("yes" if retried else "no")
+
+
+@pytest.mark.parametrize("category", ErrorCategory)
+def test_the_words_about_a_category_are_those_of_the_code(category: ErrorCategory) -> None:
+    meaning = table_rows("glossary.md")[category][0]
+    assert _LINKED_WORDS.sub(r"\1", meaning) == ADVICE[category].meaning
+    assert table_rows("howto/failures.md")[category] == [ADVICE[category].what_to_do]
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(PROJECT_DIR)))

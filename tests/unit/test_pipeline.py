@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,7 +12,7 @@ from backups.engine.collector import SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
 from backups.engine.redaction import Redactor
-from backups.engine.types import Collection, CommandOutput, DeviceTarget
+from backups.engine.types import Collection, CommandOutput, DeviceTarget, RedactedConfig
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition, get_platform
 from inventory.platforms.definition import Fact, Role
@@ -71,7 +73,15 @@ def run(
     previous_sha256: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> BackupOutcome:
-    request = BackupRequest(
+    request = request_for(previous_size=previous_size, share=share, previous_sha256=previous_sha256)
+    collector = Replay(answer(payload), *others, notes=notes)
+    return back_up(request, collector=collector, redactor=REDACTOR, digest_key=KEY)
+
+
+def request_for(
+    *, previous_size: int | None, share: float = 0.5, previous_sha256: str | None = None
+) -> BackupRequest:
+    return BackupRequest(
         target=DeviceTarget(
             device_id=1, hostname="core", address="192.0.2.1", port=22, platform="cisco_ios"
         ),
@@ -82,8 +92,6 @@ def run(
         minimum_share=share,
         previous_sha256=previous_sha256,
     )
-    collector = Replay(answer(payload), *others, notes=notes)
-    return back_up(request, collector=collector, redactor=REDACTOR, digest_key=KEY)
 
 
 def config(lines: list[str] = LINES) -> bytes:
@@ -239,3 +247,38 @@ def test_several_commands_make_one_configuration() -> None:
     outcome = run(config(), answer(b"1 default\r\n", command="show vlan"))
     assert text_of(outcome).endswith("end\n! show vlan\n1 default\n")
     assert run(config(), answer(b"", command="show vlan")).config is None
+
+
+class Watched(Redactor):
+    """A redactor that notes how many texts it works on at once."""
+
+    def __init__(self) -> None:
+        super().__init__(KEY)
+        self._lock = threading.Lock()
+        self._active = 0
+        self.most = 0
+
+    def redact(self, platform: PlatformDefinition | None, text: str) -> RedactedConfig:
+        with self._lock:
+            self._active += 1
+            self.most = max(self.most, self._active)
+        try:
+            return super().redact(platform, text)
+        finally:
+            with self._lock:
+                self._active -= 1
+
+
+def test_large_texts_are_worked_on_one_after_the_other() -> None:
+    redactor = Watched()
+    large = config([*LINES[:-1], *(f"interface Vlan{number}" for number in range(70_000)), "end"])
+    request = request_for(previous_size=None)
+    with ThreadPoolExecutor(4) as threads:
+        outcomes = [
+            threads.submit(
+                back_up, request, collector=Replay(answer(large)), redactor=redactor, digest_key=KEY
+            )
+            for _ in range(4)
+        ]
+        assert all(text_of(one.result()).endswith("end\n") for one in outcomes)
+    assert redactor.most == 1

@@ -78,14 +78,20 @@ def _run(git: GitCommand, command: str, *options: str) -> None:
 def _size(repository: Path, git: GitCommand) -> Size:
     lines = git.run(["count-objects", "-v"]).decode().splitlines()
     counts = {name: value for name, _, value in (line.partition(": ") for line in lines)}
-    total = sum(
-        (Path(folder) / name).lstat().st_blocks * 512
-        for folder, _, names in os.walk(repository)
-        for name in names
-        if (Path(folder) / name).exists()
-    )
     return Size(
-        bytes_on_disk=total,
+        bytes_on_disk=sum(
+            _bytes_on_disk(Path(folder) / name)
+            for folder, _, names in os.walk(repository)
+            for name in names
+        ),
         loose_objects=int(counts["count"]),
         packs=int(counts["packs"]),
     )
+
+
+def _bytes_on_disk(file: Path) -> int:
+    """Return what a file takes; 0 when a writer has just removed or renamed it."""
+    try:
+        return file.lstat().st_blocks * 512
+    except FileNotFoundError:
+        return 0

@@ -6,6 +6,7 @@ import abc
 
 import paramiko
 from netmiko.channel import Channel, SSHChannel
+from paramiko import common
 
 from backups.engine.errors import DeviceError, ErrorCategory
 
@@ -13,6 +14,8 @@ from backups.engine.errors import DeviceError, ErrorCategory
 MAX_LOGIN_BYTES = 4 * 1024 * 1024
 #: How much is read at once.
 READ_BYTES = 64 * 1024
+#: What may wait to be read: twice the window that Paramiko grants (RFC 4254 section 5.2).
+MAX_UNREAD_BYTES = 2 * common.DEFAULT_WINDOW_SIZE
 #: How much of the end of what came is remembered.
 TAIL_BYTES = 1024
 
@@ -23,7 +26,8 @@ class Intake:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._doing = "before its first prompt"
-        self._received = 0
+        #: Bytes that came since the last ``expect``.
+        self.received = 0
         #: The last bytes that came.
         self.tail = b""
 
@@ -34,12 +38,12 @@ class Intake:
             "for one command; raise NETRAVEN_MAX_OUTPUT_BYTES if its configuration is really that "
             "large"
         )
-        self._received = 0
+        self.received = 0
 
     def take(self, data: bytes) -> bytes:
         """``data``, counted. Raises DeviceError beyond the limit."""
-        self._received += len(data)
-        if self._received > self._limit:
+        self.received += len(data)
+        if self.received > self._limit:
             raise DeviceError(
                 ErrorCategory.OUTPUT_TOO_LARGE,
                 f"the device printed more than {self._limit} bytes {self._doing}",
@@ -69,6 +73,9 @@ class BoundedChannel(Channel):
         Raises DeviceError when the connection is gone or the bound is reached.
         """
 
+    def refuse_excess(self) -> None:
+        """Raise DeviceError if the device sends more than fits although nobody reads it."""
+
 
 class BoundedSSHChannel(SSHChannel, BoundedChannel):
     """Netmiko's SSH channel."""
@@ -82,6 +89,7 @@ class BoundedSSHChannel(SSHChannel, BoundedChannel):
 
     def read_bytes(self, timeout: float) -> bytes:
         """See BoundedChannel."""
+        self.refuse_excess()
         self._channel.settimeout(timeout)
         try:
             data = self._channel.recv(READ_BYTES)
@@ -96,6 +104,14 @@ class BoundedSSHChannel(SSHChannel, BoundedChannel):
         if not self._channel.recv_ready() and not self._gone():
             return ""
         return self.read_bytes(timeout=0.0).decode(self.encoding, "ignore")
+
+    def refuse_excess(self) -> None:
+        """See BoundedChannel. Paramiko keeps all that comes, whatever window it has granted."""
+        if len(self._channel.in_buffer) > MAX_UNREAD_BYTES:
+            raise DeviceError(
+                ErrorCategory.OUTPUT_TOO_LARGE,
+                "the device sends more than SSH allows it to before it is read",
+            )
 
     def _gone(self) -> bool:
         return bool(self._channel.closed or self._channel.eof_received)

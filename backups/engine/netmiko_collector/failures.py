@@ -17,6 +17,8 @@ def as_device_error(
     error: Exception, deadline: Deadline, limits: SessionLimits, *, host: str = "the device"
 ) -> DeviceError:
     """The error of a session with ``host`` that ended with ``error``, or at its ``deadline``."""
+    if limits.cancellation.cancelled:
+        return DeviceError(ErrorCategory.SESSION_DROPPED, "the session was called off")
     if deadline.expired:
         return DeviceError(
             ErrorCategory.DEADLINE,

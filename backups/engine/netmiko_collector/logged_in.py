@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def logged_in(
     remaining = limits.deadline - (time.monotonic() - started)
     with (
         connection,
+        limits.cancellation.over(connection),
         session_deadline(connection, remaining) as deadline,
         way_to(target, connection, limits, deadline) as way,
     ):
@@ -65,4 +67,6 @@ def logged_in(
             finally:
                 session.disconnect()
         except Exception as error:  # Netmiko and Paramiko raise anything
+            # Its frames hold what the device has printed until the garbage collector comes by.
+            traceback.clear_frames(error.__traceback__)
             raise as_device_error(error, deadline, limits) from error

@@ -27,6 +27,7 @@ from backups.engine.answers import (
 from backups.engine.collector import SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector.channel import BoundedChannel
+from backups.engine.netmiko_collector.room import ROOM, Place
 from backups.engine.normalise import clean_text
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
@@ -42,6 +43,8 @@ _QUESTION_BYTES = 4096
 
 #: Lines of one answer that may look like the prompt while the device pauses behind them.
 _MAX_CONFIRMATIONS = 100
+#: How often a session that waits for room looks after its connection.
+_ROOM_SECONDS = 0.1
 _BARE_PROMPT = r"^[>#$%] *$"
 NO_PROMPT = "the device did not show its prompt in time after the log-in"
 _ASKS_FOR_ENABLE = (
@@ -65,6 +68,10 @@ class Session(BaseConnection):
         self._context: frozenset[bytes] = frozenset()
         #: Whether Netmiko has to look for a prompt that is nothing but a sign.
         self._is_bare = False
+        self._place = Place(ROOM)
+        #: Bytes of the answers that are complete.
+        self._kept = 0
+        self._ends_at = time.monotonic() + limits.deadline
         super().__init__(auto_connect=False, **arguments)
 
     @property
@@ -98,6 +105,11 @@ class Session(BaseConnection):
     def cleanup(self, command: str = "") -> None:
         """Nothing to clean up: no configuration mode was entered; the transport is closed."""
 
+    def disconnect(self) -> None:
+        """See Netmiko."""
+        super().disconnect()
+        self._place.leave()
+
     def log_in(self, credential: DeviceCredential) -> None:
         """Log in, prepare the terminal and reach the mode that the commands need.
 
@@ -127,7 +139,10 @@ class Session(BaseConnection):
         end = self._read_to_prompt(answer, command)
         if role is not None:
             end = self._confirmed_end(answer, command, end)
-        text = without_last_lines(bytes(answer[:end]), self._context)
+        del answer[end:]
+        text = without_last_lines(bytes(answer), self._context)
+        answer.clear()
+        self._kept += len(text)
         return without_echo(text, command, self._prompt.text)
 
     def _confirmed_end(self, answer: bytearray, command: str, end: int) -> int:
@@ -189,8 +204,17 @@ class Session(BaseConnection):
     def _more(self, answer: bytearray, timeout: float) -> bool:
         """Add what comes within ``timeout`` seconds of silence; False when nothing came."""
         chunk = self.channel.read_bytes(timeout)
+        self._wait_for_room()
         answer += chunk
         return bool(chunk)
+
+    def _wait_for_room(self) -> None:
+        """Read on when there is memory for it, or when the session is at its end anyway."""
+        size = self._kept + self.channel.intake.received
+        while not self._place.hold(size, _ROOM_SECONDS):
+            self.channel.refuse_excess()
+            if time.monotonic() > self._ends_at:
+                return
 
     def _drain(self) -> None:
         while self.channel.read_buffer():

@@ -39,6 +39,9 @@ class Command(StackCommand):
         parser.add_argument("--cron", default="", help="minute hour day month weekday")
         parser.add_argument("--run-at", metavar="ISO", help="for example 2027-01-31T02:00+01:00")
         parser.add_argument("--timezone", default="UTC", help="for example Europe/Berlin")
+        parser.add_argument(
+            "--allow-overlap", action="store_true", help="start also while an earlier run is open"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_kind(options)
@@ -48,6 +51,7 @@ class Command(StackCommand):
             interval_seconds=options["interval_seconds"],
             cron=options["cron"],
             time_zone=options["timezone"],
+            allow_overlap=options["allow_overlap"],
         )
         try:
             with transaction.atomic():

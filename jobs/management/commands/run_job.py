@@ -2,117 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
-import sys
-import time
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
-from credentials.management.base import StackCommand
-from jobs.choices import FINAL_RUN_STATUSES, OPEN_RESULT_STATUSES, RunStatus, Trigger
-from jobs.launch import JobDisabled, request_run
-from jobs.models import JobRun
+from jobs.choices import Trigger
+from jobs.launch import REFUSALS, request_run
+from jobs.management.following import RunCommand
 from jobs.selectors.jobs import JobNotFound, job_get
-from jobs.selectors.runs import run_progress, run_summary
-
-_POLL_SECONDS = 0.25
-_COLUMNS = ("device", "status", "changed", "attempts", "commit", "reason")
 
 
-class Command(StackCommand):
+class Command(RunCommand):
     help = "Run a job now. With --wait the exit code is 0 only for COMPLETED_SUCCESS."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("job", help="name or id")
-        parser.add_argument("--wait", action="store_true", help="until the run has ended")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
-        parser.add_argument(
-            "--timeout", type=_seconds, metavar="S", help="wait no longer than this"
-        )
+        self.add_follow_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             job = job_get(name_or_id=options["job"])
             run = request_run(job=job, trigger=Trigger.COMMAND)
-        except (JobNotFound, JobDisabled) as error:
+        except (JobNotFound, *REFUSALS) as error:
             raise CommandError(str(error)) from None
-        if options["wait"]:
-            try:
-                run = _wait(run, timeout=options["timeout"], quiet=options["json"])
-            except KeyboardInterrupt:
-                raise CommandError(f"no longer waiting; run {run.pk} goes on") from None
-        else:
-            run = run_progress(run_id=run.pk)
-        self._print(run, as_json=options["json"])
-        if options["wait"] and run.status not in FINAL_RUN_STATUSES:
-            raise CommandError(
-                f"run {run.pk} did not end within {options['timeout']:g} s; it goes on"
-            )
-        if run.status in FINAL_RUN_STATUSES and run.status != RunStatus.COMPLETED_SUCCESS:
-            sys.exit(1)
-
-    def _print(self, run: JobRun, *, as_json: bool) -> None:
-        summary = run_summary(run=run)
-        if as_json:
-            self.stdout.write(json.dumps(summary))
-            return
-        if run.status in FINAL_RUN_STATUSES:
-            Console(file=sys.stdout, width=_table_width()).print(_table(summary))
-        duration = summary["duration_seconds"]
-        took = "" if duration is None else f" after {duration:.1f} s"
-        reason = f": {run.status_reason}" if run.status_reason else ""
-        self.stdout.write(f"run {run.pk}: {run.status}{took}{reason}")
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
-        raise ValueError(text)
-    return seconds
-
-
-def _wait(run: JobRun, *, timeout: float | None, quiet: bool) -> JobRun:
-    """Follow ``run`` with a progress bar, until its end or the time is up."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    hidden = quiet
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=hidden) as progress:
-        bar = progress.add_task(f"run {run.pk}", total=run.total_count)
-        while True:
-            run = run_progress(run_id=run.pk)
-            open_count = run.results.filter(status__in=OPEN_RESULT_STATUSES).count()
-            progress.update(bar, completed=run.total_count - open_count)
-            late = deadline is not None and time.monotonic() > deadline
-            if late or run.status in FINAL_RUN_STATUSES:
-                return run
-            time.sleep(_POLL_SECONDS)
-
-
-def _table_width() -> int | None:
-    """Room for the reasons where no terminal says how wide it is."""
-    return None if sys.stdout.isatty() else 140
-
-
-def _table(summary: dict[str, Any]) -> Table:
-    table = Table(*_COLUMNS)
-    for row in summary["results"]:
-        changed = {True: "yes", False: "no", None: ""}[row["config_changed"]]
-        reason = row["error_message"] or ""
-        cells = (
-            row["hostname"],
-            row["status"],
-            changed,
-            str(row["attempts"]),
-            (row["commit"] or "")[:10],
-            reason,
-        )
-        # Text, not markup: hostnames and messages come from outside.
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+        self.follow(run, options)

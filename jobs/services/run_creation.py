@@ -1,0 +1,168 @@
+"""Makes runs: a job's devices are frozen as one PENDING result each.
+
+Whether an earlier run is in the way is asked under a lock on the job, so that of two callers at
+once one is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from inventory.models import Device
+from inventory.selectors import devices_with_tags
+from jobs.choices import OPEN_RUN_STATUSES, LogLevel, RunStatus, Trigger
+from jobs.models import DeviceResult, Job, JobRun
+from jobs.policy.transitions import RETRYABLE_STATUSES, RUN_CANCEL, RUN_FIND_NOTHING, Move
+from jobs.services.logs import job_log
+from jobs.services.runs import run_end
+
+_BATCH = 1000
+
+
+class NothingToRetry(Exception):
+    """No device of a run can be tried again; the message says why and what to do."""
+
+
+class JobBusy(Exception):
+    """An earlier run of the job is still open; the message names it and says what to do."""
+
+
+@transaction.atomic
+def run_create(
+    *,
+    job: Job,
+    trigger: Trigger,
+    requested_by: User | None = None,
+    slot_at: datetime | None = None,
+) -> JobRun:
+    """A new run of ``job`` with its devices frozen as PENDING results.
+
+    Without devices the run ends at once. While an earlier run of the job is open and the job does
+    not allow that, a scheduled run is recorded as CANCELLED and any other raises JobBusy. Raises
+    IntegrityError when ``slot_at`` was answered by an earlier run of the job.
+    """
+    busy = _open_run_in_the_way(job)
+    if busy is not None and trigger != Trigger.SCHEDULE:
+        raise JobBusy(_busy_because(busy))
+    run = JobRun(
+        job=job,
+        job_name=job.name,
+        trigger=trigger.value,
+        requested_by=requested_by,
+        slot_at=slot_at,
+    )
+    if busy is not None:
+        reason = f"run {busy.pk} of the same job was still open at this time"
+        return _run_over_nothing(run, RUN_CANCEL, RunStatus.CANCELLED, reason)
+    devices = list(devices_with_tags(tags=job.tags.all()).order_by("hostname"))
+    if not devices:
+        reason = "no active device carries a tag of the job"
+        return _run_over_nothing(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)
+    return _run_over(run, devices)
+
+
+@transaction.atomic
+def run_create_retry(
+    *,
+    run: JobRun,
+    trigger: Trigger,
+    requested_by: User | None = None,
+    only: Collection[int] | None = None,
+) -> JobRun:
+    """A new run over the devices that were not backed up in ``run``, or over ``only`` some of them.
+
+    ``only`` are ids of device results. Raises NothingToRetry, and JobBusy as ``run_create`` does.
+    """
+    devices, left_out = _devices_to_retry(run, only)
+    busy = None if run.job is None else _open_run_in_the_way(run.job)
+    if busy is not None:
+        raise JobBusy(_busy_because(busy))
+    retry = JobRun(
+        job=run.job,
+        job_name=run.job_name,
+        trigger=trigger.value,
+        requested_by=requested_by,
+        retry_of=run,
+        starts_per_second=run.starts_per_second,
+    )
+    _run_over(retry, devices)
+    if left_out:
+        job_log(
+            run=retry,
+            level=LogLevel.WARNING,
+            message=f"left out, because deleted or inactive since: {', '.join(left_out)}",
+        )
+    return retry
+
+
+def _devices_to_retry(run: JobRun, only: Collection[int] | None) -> tuple[list[Device], list[str]]:
+    """The devices of ``run`` to try again, and the hostnames of those that are gone."""
+    if JobRun.objects.filter(pk=run.pk, status__in=OPEN_RUN_STATUSES).exists():
+        raise NothingToRetry(f"run {run.pk} has not ended; wait for its end, or cancel it")
+    failed = run.results.filter(status__in=RETRYABLE_STATUSES).select_related("device")
+    results = list(failed if only is None else failed.filter(pk__in=only))
+    strangers = set(only or ()) - {result.pk for result in results}
+    if strangers:
+        named = ", ".join(str(pk) for pk in sorted(strangers)[:10])
+        raise NothingToRetry(
+            f"these are not results of failed devices of run {run.pk}: {named}; choose among those "
+            "that are FAILED, ERRORED or SUSPECT"
+        )
+    devices = [result.device for result in results if result.device and result.device.is_active]
+    if devices:
+        kept = {device.pk for device in devices}
+        return devices, [row.hostname for row in results if row.device_id not in kept]
+    if results:
+        raise NothingToRetry(
+            f"every failed device of run {run.pk} was deleted or made inactive since; run the job "
+            "instead"
+        )
+    raise NothingToRetry(f"no device of run {run.pk} has failed; there is nothing to try again")
+
+
+def _open_run_in_the_way(job: Job) -> JobRun | None:
+    """The open run that keeps ``job`` from starting; until the transaction ends none can come."""
+    locked = Job.objects.select_for_update(no_key=True).get(pk=job.pk)
+    if locked.allow_overlap:
+        return None
+    return JobRun.objects.filter(job=job, status__in=OPEN_RUN_STATUSES).first()
+
+
+def _busy_because(run: JobRun) -> str:
+    return (
+        f"run {run.pk} of job '{run.job_name}' is still {run.status}; wait for its end, cancel it, "
+        "or allow the job to overlap"
+    )
+
+
+def _run_over_nothing(run: JobRun, move: Move[RunStatus], status: RunStatus, reason: str) -> JobRun:
+    """Store ``run`` as one that has ended before it began."""
+    _run_over(run, ())
+    run_end(run=run, move=move, status=status, reason=reason, counts=Counter())
+    run.refresh_from_db()
+    return run
+
+
+def _run_over(run: JobRun, devices: Sequence[Device]) -> JobRun:
+    """Store ``run`` with its ``devices`` as PENDING results."""
+    run.queued_at = timezone.now()
+    run.deadline_at = run.queued_at + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds)
+    run.total_count = len(devices)
+    run.save(force_insert=True)
+    DeviceResult.objects.bulk_create(
+        (DeviceResult(run=run, device=device, hostname=device.hostname) for device in devices),
+        batch_size=_BATCH,
+    )
+    again = f" again what failed in run {run.retry_of_id}" if run.retry_of_id else ""
+    job_log(
+        run=run,
+        message=f"run of job '{run.job_name}' over {len(devices)} devices was asked for{again}",
+    )
+    return run
