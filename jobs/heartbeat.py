@@ -15,9 +15,11 @@ from django.conf import settings
 from django.db import connection
 
 from jobs import leases
+from jobs.draining import listen_in_child
 from jobs.presence import Presence, identity_of
 from jobs.reconcile import reconcile_if_elected
 from jobs.services.results import leases_renew
+from jobs.watchdog import Deafness, HungThreads
 
 logger = logging.getLogger(__name__)
 
@@ -91,12 +93,23 @@ def _on_ready(sender: Any, **_: Any) -> None:
     presence = Presence(identity_of(sender))
     report = Duty("report this worker", config.heartbeat_seconds, presence.report)
     reconcile = Duty("reconcile", config.reconcile_seconds, reconcile_if_elected)
-    Heartbeat([*_own_duties(), report, reconcile]).start()
+    Heartbeat([*_own_duties(), report, reconcile, *_watch(sender)]).start()
     worker_shutdown.connect(lambda **_: presence.leave(), weak=False)
+
+
+def _watch(consumer: Any) -> list[Duty]:
+    """What the worker does to notice that it is of no use any more."""
+    size = consumer.pool.num_processes
+    hung, deaf = HungThreads(pool_size=size), Deafness(consumer, pool_size=size)
+    return [
+        Duty("watch its threads", settings.NETRAVEN.heartbeat_seconds, hung.look),
+        Duty("watch its queues", settings.NETRAVEN.lease_seconds / 2, deaf.look),
+    ]
 
 
 def _on_child(**_: Any) -> None:
     # A prefork child renews its own claims; its parent reconciles.
+    listen_in_child()
     Heartbeat(_own_duties()).start()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Task, chord, shared_task
 from celery.canvas import Signature
+from django.conf import settings
 from django.db import InterfaceError
 from django.db import OperationalError as DatabaseDown
 from kombu.exceptions import OperationalError
@@ -46,6 +47,8 @@ _COMMITS_AT_ONCE = 100
 _LOOK_AGAIN_SECONDS = 1.0
 #: After so many of these turns a task makes room for pushes.
 _COMMIT_ROUNDS = 20
+#: From the end of a session to the end of its task: checking, redacting and storing.
+_AFTER_DEADLINE_SECONDS = 60
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 #: A database that is down, restarted or busy: no fault of a run, which goes on when it is back.
@@ -207,7 +210,18 @@ def _go_on(done: HandedOver) -> None:
 def _ring(result: DeviceResult, queue: str, countdown: float = 0) -> None:
     """Send for one device; its run is advanced when it is done."""
     then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)
-    _signature(result, queue).apply_async(link=then, ignore_result=True, countdown=countdown)
+    _signature(result, queue).apply_async(
+        link=then,
+        ignore_result=True,
+        countdown=countdown,
+        time_limit=_time_limit(result.device),
+    )
+
+
+def _time_limit(device: Device | None) -> float:
+    """Seconds after which a child of the isolated pool is killed. Threads know no such limit."""
+    own = device.deadline_seconds if device else None
+    return (own or settings.NETRAVEN.device_deadline_seconds) + _AFTER_DEADLINE_SECONDS
 
 
 def _push_if_changed(run: JobRun) -> None:

@@ -18,6 +18,8 @@ app = Celery("netraven")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="schedules")
+# By name: it needs the models, which are not loaded yet.
+app.steps["worker"].add("jobs.draining:DrainStep")
 
 
 @signals.worker_ready.connect

@@ -179,6 +179,8 @@ class Config(BaseSettings):
     lease_seconds: float = Field(default=90, ge=2, le=3600)
     heartbeat_seconds: float = Field(default=15, ge=0.5, le=600)
     reconcile_seconds: float = Field(default=10, ge=0.5, le=600)
+    #: A worker that is asked to end gives its sessions this long; the rest is handed back.
+    drain_seconds: float = Field(default=60, ge=0, le=3600)
     #: A message that no worker has answered for this long is sent again.
     message_ttl_seconds: float = Field(default=300, ge=2, le=3600)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.stack_plugin"]
+pytest_plugins = ["tests.support.stack_plugin", "tests.support.recovery_table"]
 
 #: Reference data for development, beside the checkout where it exists; not part of the project.
 REFERENCE_DATA = Path(__file__).resolve().parents[2] / "shared"

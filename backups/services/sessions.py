@@ -7,8 +7,8 @@ import dataclasses
 from django.conf import settings
 
 from backups.engine.cancellation import Cancellation
+from backups.engine.collector import Collector
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
 from backups.selectors.snapshots import snapshot_newest
 from backups.services.redaction import installation_redactor, redaction_key
@@ -50,11 +50,11 @@ def device_platform(device: Device) -> PlatformDefinition:
         raise DeviceError(ErrorCategory.UNKNOWN_PLATFORM, str(error)) from error
 
 
-def backup_collect(*, request: BackupRequest) -> BackupOutcome:
+def backup_collect(*, request: BackupRequest, collector: Collector) -> BackupOutcome:
     """Talk to the device. Touches no database. Raises DeviceError."""
     return back_up(
         request,
-        collector=NetmikoCollector(),
+        collector=collector,
         redactor=installation_redactor(),
         digest_key=redaction_key(),
     )

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from backups.engine.cancellation import Cancellation
 from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_is_queued
@@ -33,7 +34,8 @@ from jobs.services.results import (
     result_suspect,
 )
 from jobs.services.runs import DEVICE_DELETED
-from jobs.services.sessions import database_use, session_failure
+from jobs.services.session_watch import WatchedCollector
+from jobs.services.sessions import database_use, outlasts_database, session_failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,8 @@ def device_back_up(
             credential = _credential(result)
             secrets = credential.secrets()
             request = _request(result, credential, cancellation)
-        outcome = backup_collect(request=request)
+        collector = WatchedCollector(NetmikoCollector(), claim)
+        outcome = backup_collect(request=request, collector=collector)
         with database_use():
             return _store(result, claim, request, outcome)
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
@@ -83,6 +86,7 @@ def _skip_deleted(result: DeviceResult, claim: Claim) -> DeviceDone | None:
     return DeviceDone(status=ResultStatus.SKIPPED)
 
 
+@outlasts_database
 def _credential(result: DeviceResult) -> DeviceCredential:
     if result.credential is None:
         raise DeviceError(
@@ -94,6 +98,7 @@ def _credential(result: DeviceResult) -> DeviceCredential:
         raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
 
 
+@outlasts_database
 def _request(
     result: DeviceResult, credential: DeviceCredential, cancellation: Cancellation | None
 ) -> BackupRequest:
@@ -101,6 +106,7 @@ def _request(
     return backup_request(device=result.device, credential=credential, cancellation=cancellation)
 
 
+@outlasts_database
 def _store(
     result: DeviceResult, claim: Claim, request: BackupRequest, outcome: BackupOutcome
 ) -> DeviceDone | None:
@@ -177,6 +183,7 @@ def success_record(*, result: DeviceResult, claim: Claim, snapshot: Snapshot) ->
     )
 
 
+@outlasts_database
 def failure_record(
     result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...] = ()
 ) -> DeviceDone | None:

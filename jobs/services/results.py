@@ -21,6 +21,7 @@ from jobs.choices import LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
 from jobs.services.logs import job_log, safe_message
+from jobs.services.sessions import outlasts_database
 
 #: From the first attempt to now, waits between attempts included.
 SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
@@ -34,6 +35,7 @@ class Claim:
     attempt: int
 
 
+@outlasts_database
 def result_claim(*, result_id: int) -> DeviceResult | None:
     """Take the row for one attempt, or None when it is not to be had.
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from backups.engine.errors import DeviceError, ErrorCategory
 
 logger = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+#: So long a database may be away, or without space, before the work of a session is lost.
+_PATIENCE_SECONDS = 300.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0
 
 
 @contextmanager
@@ -24,6 +33,32 @@ def database_use() -> Iterator[None]:
         yield
     finally:
         connection.close()
+
+
+def outlasts_database(work: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Have ``work`` done again while the database restarts, is away, or has no space.
+
+    A session brings home what took minutes to read; a message that was taken is not sent again for
+    a while. ``work`` has to be right when done twice, as what a lost connection committed is not
+    known. Inside a transaction nothing is done again: it is broken.
+    """
+
+    @wraps(work)
+    def patient(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        give_up, delay = time.monotonic() + _PATIENCE_SECONDS, _FIRST_DELAY
+        while True:
+            try:
+                return work(*args, **kwargs)
+            except (OperationalError, InterfaceError) as error:
+                if connection.in_atomic_block or time.monotonic() > give_up:
+                    raise
+                connection.close()
+                reason = str(error).partition("\n")[0]
+                logger.warning("the database does not answer; again in %g s: %s", delay, reason)
+            time.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    return patient
 
 
 def session_failure(*, what: str, error: Exception) -> DeviceError:

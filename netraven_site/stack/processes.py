@@ -23,8 +23,8 @@ from netraven_site.stack.ports import LOOPBACK, address_in_url
 from netraven_site.stack.supervisor import ProcessSpec, Stage
 
 _WEB_GRACE_SECONDS = 10
-#: After it the task is killed with its worker; the lease gives the device to another one.
-_WORKER_GRACE_SECONDS = 20
+#: What a worker takes to hand back its devices and to end, after its sessions had their time.
+_WORKER_END_SECONDS = 10
 #: Queues of one small pool of threads, which never waits behind devices.
 _APART = (CONTROL_QUEUE, GIT_QUEUE)
 _CONTROL_THREADS = 4
@@ -144,7 +144,7 @@ def _celery(
         stage=stage,
         environment={**_environment(config), **(extra or {})},
         directory=Path.cwd(),
-        stop_seconds=_WORKER_GRACE_SECONDS if stage is Stage.WORKER else 5,
+        stop_seconds=config.drain_seconds + _WORKER_END_SECONDS if stage is Stage.WORKER else 5,
     )
 
 

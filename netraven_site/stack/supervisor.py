@@ -28,8 +28,10 @@ _WATCH_SECONDS = 0.2
 _STOP_POLL_SECONDS = 0.02
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 30.0
+#: A process that is stopped (not by a debugger) may hold what all others wait for.
+_FROZEN_SECONDS = 30.0
 #: A process that ran this long has recovered: the next restart is quick again.
-_HEALTHY_SECONDS = 60.0
+_HEALTHY_SECONDS = 20.0
 
 
 class Stage(IntEnum):
@@ -75,6 +77,14 @@ def describe_exit(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}"
 
 
+def _is_stopped(child: int) -> bool:
+    if not hasattr(os, "waitid"):  # macOS
+        return False
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
+
+
 class _Child:
     """One supervised process, over all its restarts."""
 
@@ -88,6 +98,7 @@ class _Child:
         self.failures = 0
         self.last_exit = 0
         self._started_at = 0.0
+        self._frozen_since: float | None = None
 
     def start(self) -> None:
         account = self.spec.account
@@ -118,6 +129,14 @@ class _Child:
         delay = restart_delay(self.failures)
         self.restart_at = now + delay
         return delay
+
+    def is_frozen(self) -> bool:
+        """Whether somebody has stopped the process (SIGSTOP) and not let it go on for long."""
+        if self.process is None or not _is_stopped(self.process.pid):
+            self._frozen_since = None
+            return False
+        self._frozen_since = self._frozen_since or time.monotonic()
+        return time.monotonic() - self._frozen_since >= _FROZEN_SECONDS
 
     def runs(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -228,6 +247,9 @@ class Supervisor:
             if child.process is None:
                 if time.monotonic() >= child.restart_at:
                     child.start()
+            elif child.is_frozen():
+                self._say(f"{child.spec.name} was stopped and does not go on; it is killed")
+                child.signal(signal.SIGKILL)
             elif not child.runs():
                 delay = child.note_end()
                 ending = describe_exit(child.last_exit)

@@ -458,7 +458,7 @@ class Replay:
 def test_the_connection_log_tells_what_else_was_seen(
     git_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backups.services.sessions.NetmikoCollector", Replay)
+    monkeypatch.setattr("jobs.services.backup.NetmikoCollector", Replay)
     row = DeviceResultFactory.create(credential=CredentialFactory.create())
     result = result_claim(result_id=row.pk)
     assert result is not None

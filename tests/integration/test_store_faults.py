@@ -107,6 +107,51 @@ def test_a_full_disk_only_delays_the_commit(
 
 # --- a killed process ---------------------------------------------------------------------------
 
+_STORE_UNTIL_KILLED = """
+import os, random, signal, time
+from django.db import connection
+from inventory.models import Device
+from tests.support.stored import store
+draw = random.Random(16)
+devices = list(Device.objects.order_by("pk"))
+for turn in range(20):
+    connection.close_pool()
+    begun, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        revision = 0
+        while True:
+            for device in devices:
+                store(device, f"hostname killed\\nround {turn} {revision}\\nend\\n")
+                os.write(told, b".")
+            revision += 1
+    os.read(begun, 1)
+    time.sleep(draw.uniform(0, 0.06))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_kills_at_any_moment_leave_a_sound_store(
+    git_directory: Path, reconcile_later: Callable[[], int]
+) -> None:
+    """A process that does nothing but store is killed twenty times."""
+    before = store_some(devices=3, revisions=1)
+    assert in_process(_STORE_UNTIL_KILLED, git_directory=git_directory) == 0
+    assert_sound(git_directory)
+    assert Snapshot.objects.count() >= len(before) + 20
+    assert verify().is_clean
+
+    reconcile_later()
+    assert not Snapshot.objects.filter(state=SnapshotState.PENDING).exists()
+    assert len(set(texts().values())) == Snapshot.objects.count()
+    store(Device.objects.order_by("pk")[0], "hostname next\nend\n")
+    assert verify().is_clean
+    assert_sound(git_directory)
+
+
 _STORE_AND_DIE = """
 import os, signal, sys
 from inventory.models import Device

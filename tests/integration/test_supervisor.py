@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from netraven_site.stack import leftovers
@@ -110,6 +111,26 @@ def test_what_does_not_stop_in_time_is_killed(recorder: Recorder) -> None:
     pid = _shown_pid(recorder)
     recorder.supervisor.stop()
     assert recorder.said == ["child did not stop in time and is killed"]
+    assert _gone(pid)
+
+
+def test_what_is_stopped_for_long_is_killed_and_started_again(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold what all others wait for: a lock of the Git store, a row."""
+    recorder.supervisor.start(_spec(f"{_DEAF}; {_SLEEP}"))
+    pid = _shown_pid(recorder)
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "a stopped process")
+    os.kill(pid, signal.SIGCONT)
+    monkeypatch.setattr("netraven_site.stack.supervisor._FROZEN_SECONDS", 0.5)
+    assert recorder.said == []
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: len(recorder.shown) == 2, "another process")
+    assert recorder.said == [
+        "child was stopped and does not go on; it is killed",
+        "child was ended by SIGKILL; it starts again in 1 s",
+    ]
     assert _gone(pid)
 
 

@@ -73,6 +73,16 @@ class Up:
             text=True,
         )
 
+    def start_process(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start Python with these arguments as one more process of the stack."""
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=_PROJECT,
+            env=self._environment | {"DJANGO_SETTINGS_MODULE": "netraven_site.settings"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def start(self, *options: str) -> Up:
         """Start it and wait until it says that it is ready."""
         with self.output_file.open("wb") as output:

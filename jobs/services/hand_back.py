@@ -1,0 +1,42 @@
+"""What a worker that ends gives back: devices that it could not read to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from jobs.choices import LogLevel, ResultStatus
+from jobs.models import DeviceResult
+from jobs.services.logs import job_log
+from jobs.services.results import Claim
+
+
+def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
+    """Make the devices of these claims PENDING at once; gives those that somebody is to send.
+
+    Claims that are gone meanwhile stay as they are. It is no loss: nothing died, and nothing that
+    the ending worker still does with them is written.
+    """
+    held = Q(pk__in=[])
+    for claim in claims:
+        held |= Q(pk=claim.result_id, attempts=claim.attempt)
+    with transaction.atomic():
+        results = list(
+            DeviceResult.objects.select_for_update(of=("self",))
+            .select_related("device__zone")
+            .filter(held, status=ResultStatus.RUNNING)
+        )
+        DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(
+            status=ResultStatus.PENDING, lease_until=None, queued_at=Now()
+        )
+        for result in results:
+            job_log(
+                run=result.run_id,
+                device_id=result.device_id,
+                level=LogLevel.WARNING,
+                message=f"{result.hostname}: its worker was stopped; another one reads the device",
+            )
+    return results

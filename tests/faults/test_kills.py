@@ -1,0 +1,122 @@
+"""Processes are killed in mid-run, run twice, or live by a clock that is wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from netraven_site.demo.simulator import Fault, FaultKind
+from tests.faults.lab import Lab
+from tests.support.recovery_table import Recovery
+from tests.support.servers import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
+
+Record = Callable[[Recovery], None]
+_KILLS, _SEED = 10, 20_261
+_SOME_SECONDS = Fault(FaultKind.SLOW, 1200)
+
+
+def test_a_run_needs_neither_beat_nor_web_nor_the_worker_that_sent_it(
+    lab: Lab, recovery: Record
+) -> None:
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since = lab.now()
+    killed = {name: lab.kill(name) for name in ("control", "beat", "web")}
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS"
+    assert (outcome.attempts, outcome.losses) == (len(lab.hostnames), 0)
+    lab.wait_workers()
+    wait_until(lambda: lab.up.answers("/healthz"), "the web answers again", 60)
+    wait_until(lambda: lab.up.child("beat") not in (None, killed["beat"]), "another beat", 60)
+    fault = "kill -9 of web, beat and the control worker"
+    recovery(Recovery(fault, "messages to the control worker", "reconciler", outcome.seconds))
+
+
+def test_many_kills_leave_every_device_with_a_result(lab: Lab, recovery: Record) -> None:
+    """Workers, their children and Redis in an order that a seed decides."""
+    draw = random.Random(_SEED)  # noqa: S311 - no secret
+    lab.wait_workers()
+    run = lab.start_run(fault=_SOME_SECONDS)
+    lab.wait_for(run, RUNNING=2)
+    since = lab.now()
+    for number in range(_KILLS):
+        if number == _KILLS // 2:
+            lab.set_fault(None)
+        kill_one(lab, draw)
+        time.sleep(draw.uniform(0.5, 2))  # the next kill comes at any moment
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    given_up = {name for name, (status, *_) in outcome.devices.items() if status != "SUCCEEDED"}
+    for hostname in given_up:
+        assert outcome.devices[hostname] == ("ERRORED", 3, 3, "worker_lost")
+    assert outcome.losses >= 1
+    fault = f"{_KILLS} times kill -9 of workers, children and Redis (from the first)"
+    recovery(Recovery(fault, "the sessions under way", "all of the above", outcome.seconds))
+
+
+def kill_one(lab: Lab, draw: random.Random) -> None:
+    """A process that lives at this moment."""
+    workers = lab.workers()
+    kinds = [*workers.values(), *workers.get("isolated", lab.server("redis")).children()]
+    with suppress(AssertionError):
+        kinds.append(lab.server("redis-server"))
+    with suppress(ProcessLookupError):
+        os.kill(draw.choice(sorted(kinds, key=lambda one: one.pid)).pid, signal.SIGKILL)
+
+
+def test_two_schedulers_start_a_run_once(lab: Lab) -> None:
+    lab.wait_workers()
+    lab.set_fault(None)
+    second = lab.up.start_process("-m", "celery", "-q", "-A", "netraven_site", "beat", "--pidfile=")
+    try:
+        slot = lab.now() + timedelta(seconds=12)
+        job = {"name": "once", "tags": ["lab"], "schedule_type": "onetime"}
+        status, answer = lab.post("/api/v1/jobs/", {**job, "run_at": slot.isoformat()})
+        assert status == 201, answer
+        runs = "SELECT id FROM jobs_jobrun WHERE job_id = %s"
+        wait_until(lambda: bool(lab.rows(runs, answer["id"])), "a run", 60)
+        [(run,)] = lab.rows(runs, answer["id"])
+        lab.wait_end(run)
+        # Both have looked by then: they do so every few seconds.
+        wait_until(lambda: lab.now() > slot + timedelta(seconds=10), "both schedulers", 30)
+        assert second.poll() is None
+        assert lab.rows(runs, answer["id"]) == [(run,)]
+        assert lab.outcome(run).status == "COMPLETED_SUCCESS"
+    finally:
+        second.kill()
+        second.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_a_clock_that_jumps_loses_nothing_and_hides_no_death(
+    lab: Lab, faults: Path, recovery: Record, hours: int
+) -> None:
+    """All workers are hours wrong from the middle of a run on, and one of them dies."""
+    lab.wait_workers()
+    run = lab.start_run(fault=_SOME_SECONDS)
+    lab.wait_for(run, RUNNING=2)
+    (faults / "clock").write_text(str(hours * 3600))
+    try:
+        lab.set_fault(None)
+        since = lab.now()
+        lab.kill("devices1")
+        lab.wait_end(run)
+        outcome = lab.outcome(run, since)
+    finally:
+        (faults / "clock").unlink()
+    assert outcome.status == "COMPLETED_SUCCESS"
+    assert 1 <= outcome.losses <= 6
+    fault = f"clocks of all workers jump by {hours:+d} hours, one is killed"
+    recovery(Recovery(fault, "the sessions of one worker", "leases", outcome.seconds))

@@ -1,0 +1,213 @@
+"""Redis and PostgreSQL die, lose their data, or have no space: the run ends as if nothing was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.acceptance.conftest import succeeded
+from tests.faults.lab import Lab, running_lab
+from tests.support.recovery_table import Recovery
+from tests.support.servers import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
+
+Record = Callable[[Recovery], None]
+_FILLER = 8_000_000
+_ROOMY, _GIT_SIZE = 1_500_000_000, 64_000_000
+
+
+@contextmanager
+def volume(directory: Path, size: int) -> Iterator[None]:
+    """A file system of its own, so that its disk can be full."""
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("a small file system can be mounted by root only")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def resize(directory: Path, size: int) -> None:
+    """Give a mounted file system another size, which has to hold its files."""
+    options = f"remount,size={size}"
+    subprocess.run(["mount", "-o", options, str(directory)], check=True, capture_output=True)
+
+
+@contextmanager
+def full(directory: Path, size: int) -> Iterator[None]:
+    """Leave no space in a mounted file system of ``size`` bytes."""
+    status = os.statvfs(directory)
+    # Not to the byte: others write meanwhile, and the rest is soon filled.
+    resize(directory, (status.f_blocks - status.f_bfree) * status.f_frsize + _FILLER)
+    filler = directory / "filler"
+    try:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        yield
+    finally:
+        filler.unlink()
+        resize(directory, size)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A stack whose data directory and whose Git store have file systems of their own."""
+    directory = tmp_path_factory.mktemp("servers")
+    git, data = directory / "git", directory / "data"
+    with volume(git, _GIT_SIZE), volume(data, _ROOMY):
+        settings = {"NETRAVEN_GIT_PATH": str(git / "configs.git")}
+        with running_lab(directory, **settings) as lab:
+            yield lab
+            succeeded(lab.up.command("verify_store"))
+
+
+def assert_all_well(lab: Lab, run: int, since: object) -> float:
+    """The seconds that a run took to end in which no device may have noticed anything."""
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS", outcome
+    assert outcome.losses == 0, outcome
+    assert outcome.attempts == len(lab.hostnames), outcome
+    return outcome.seconds
+
+
+def test_redis_dies_and_comes_back_with_its_data(lab: Lab, recovery: Record) -> None:
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since = lab.now()
+    lab.server("redis-server").kill()
+    lab.wait_end(run)
+    seconds = assert_all_well(lab, run, since)
+    fault, by = "kill -9 of Redis", "its log, then messages are sent again"
+    recovery(Recovery(fault, "the chord, some messages", by, seconds))
+
+
+def test_redis_loses_all_its_data(lab: Lab, recovery: Record) -> None:
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since = lab.now()
+    lab.broker().flushall()
+    lab.wait_end(run)
+    seconds = assert_all_well(lab, run, since)
+    recovery(Recovery("Redis is emptied", "all messages", "messages are sent again", seconds))
+
+
+def test_a_run_that_is_asked_for_without_redis_starts_by_itself(lab: Lab, recovery: Record) -> None:
+    lab.wait_workers()
+    configuration = lab.up.data_dir / "conf" / "redis.conf"
+    hidden = configuration.rename(configuration.with_suffix(".hidden"))
+    lab.server("redis-server").kill()
+    run = lab.start_run(fault=None)
+    [(status,)] = lab.rows("SELECT status FROM jobs_jobrun WHERE id = %s", run)
+    assert status == "PENDING"
+    wait_until(lambda: "redis" in lab.up.output(), "Redis fails to start", 30)
+    hidden.rename(configuration)
+    since = lab.now()
+    lab.wait_end(run)
+    seconds = assert_all_well(lab, run, since)
+    fault = "a run is asked for while Redis is down"
+    recovery(
+        Recovery(f"{fault} (from its return)", "nothing", "the run is asked for again", seconds)
+    )
+
+
+def test_postgresql_is_away_in_the_middle_of_a_run(lab: Lab, recovery: Record) -> None:
+    """Stopped without any order; sessions that end meanwhile keep what they have read."""
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since = lab.now()
+    configuration = lab.up.data_dir / "postgres" / "postgresql.conf"
+    hidden = configuration.rename(configuration.with_suffix(".hidden"))
+    begun = lab.up.output().count("postgres ended")
+    lab.server("postgres").send_signal(signal.SIGQUIT)
+    wait_until(lambda: lab.up.output().count("postgres ended") > begun + 2, "failed starts", 60)
+    assert lab.up.answers("/healthz")
+    hidden.rename(configuration)
+    lab.wait_end(run)
+    seconds = assert_all_well(lab, run, since)
+    fault, by = "PostgreSQL stops in mid-sentence, for some seconds", "workers wait for it"
+    recovery(Recovery(fault, "nothing", by, seconds))
+
+
+def test_lost_chords_doubled_messages_and_many_reconcilers(lab: Lab, recovery: Record) -> None:
+    """Each message six times, no chord that could complete, and reconcilers at the same time."""
+    lab.wait_workers()
+    broker = lab.broker()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since = lab.now()
+    waiting = broker.lrange("devices", 0, -1)
+    assert waiting
+    for _ in range(5):
+        broker.rpush("devices", *waiting)
+    chords = [*broker.scan_iter("celery-taskset-meta-*")]
+    assert chords
+    broker.delete(*chords)
+    reconcilers = [lab.up.start_command("reconcile") for _ in range(3)]
+    lab.wait_end(run)
+    for reconciler in reconcilers:
+        _, errors = reconciler.communicate(timeout=60)
+        assert reconciler.returncode == 0, errors
+    seconds = assert_all_well(lab, run, since)
+    fault = "chords are lost, messages arrive six times, three reconcilers more"
+    recovery(Recovery(fault, "the chords", "rows are counted, claims are unique", seconds))
+
+
+def test_a_full_disk_of_the_git_store_delays_only_the_commits(lab: Lab, recovery: Record) -> None:
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    with full(lab.git_directory.parent, _GIT_SIZE):
+        lab.wait_end(run)
+    since = lab.now()
+    outcome = lab.outcome(run)
+    assert outcome.status == "COMPLETED_PARTIAL_FAILURE"
+    failed = {(status, category) for status, _, _, category in outcome.devices.values()}
+    assert failed == {("SUCCEEDED", ""), ("ERRORED", "store_failure")}
+    waiting = "SELECT count(*) FROM backups_snapshot WHERE commit = ''"
+    assert lab.rows(waiting) != [(0,)]
+    wait_until(lambda: lab.rows(waiting) == [(0,)], "all snapshots in Git", 60)
+    seconds = (lab.now() - since).total_seconds()
+    lab.assert_in_git(lab.hostnames)
+    fault = "the disk of the Git store is full (from its return)"
+    recovery(Recovery(fault, "nothing", "the database keeps the texts", seconds))
+
+
+def test_a_full_disk_of_the_database_delays_the_run(lab: Lab, recovery: Record) -> None:
+    """The servers, their logs and those of all processes share the disk."""
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    with full(lab.up.data_dir, _ROOMY):
+        wait_until(lambda: noticed(lab), "the database notices it", 60)
+    since = lab.now()
+    lab.wait_end(run)
+    seconds = assert_all_well(lab, run, since)
+    fault = "the disk of the database is full (from its return)"
+    recovery(Recovery(fault, "nothing", "workers wait for space", seconds))
+
+
+def noticed(lab: Lab) -> bool:
+    """Whether a row of some size cannot be written, or nothing answers at all."""
+    try:
+        lab.execute(
+            "CREATE TABLE fills_the_disk AS SELECT repeat('x', 1000) FROM generate_series(1, 100)"
+        )
+    except psycopg.OperationalError:
+        return True
+    with suppress(psycopg.OperationalError):
+        lab.execute("DROP TABLE fills_the_disk")
+    return False

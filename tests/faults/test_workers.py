@@ -1,0 +1,225 @@
+"""Workers that are asked to end, freeze, hang, stop listening, or read a device that kills them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.lab import LEASE_SECONDS, SETTINGS, STUCK, Lab, has_ended
+from tests.support.git_repository import history
+from tests.support.recovery_table import Recovery
+from tests.support.servers import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
+
+Record = Callable[[Recovery], None]
+_DRAIN_SECONDS = float(SETTINGS["NETRAVEN_DRAIN_SECONDS"])
+#: Beyond the time to drain, a worker takes so long at the most to end.
+_END_SECONDS = 5
+
+
+def test_term_lets_sessions_end_and_repeats_none(lab: Lab, recovery: Record) -> None:
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since = lab.now()
+    pid = lab.kill("devices1", signal.SIGTERM)
+    wait_until(lambda: has_ended(pid), "the end of the worker", _DRAIN_SECONDS + _END_SECONDS)
+
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS"
+    assert (outcome.attempts, outcome.losses) == (len(lab.hostnames), 0)
+    assert lab.said(run, "its worker was stopped") == 0
+    recovery(Recovery("TERM of a worker", "nothing", "its sessions end first", outcome.seconds))
+
+
+def test_a_worker_without_time_hands_back_its_devices(lab: Lab, recovery: Record) -> None:
+    """One is asked once and waits as long as it may, one is asked twice and ends at once."""
+    lab.wait_workers()
+    run = lab.start_run(fault=STUCK)
+    lab.wait_for(run, RUNNING=12)
+    lab.set_fault(None)
+    since = lab.now()
+    patient, hurried = (lab.kill(name, signal.SIGTERM) for name in ("devices1", "devices2"))
+    lab.kill("devices2", signal.SIGTERM)
+    wait_until(lambda: has_ended(hurried), "the end of the worker in a hurry", _END_SECONDS)
+    assert not has_ended(patient)
+    wait_until(lambda: has_ended(patient), "the end of the worker", _DRAIN_SECONDS + _END_SECONDS)
+
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS"
+    assert outcome.losses == 0
+    assert lab.said(run, "its worker was stopped") == outcome.attempts - len(lab.hostnames) >= 6
+    what = "sessions under way, after the time to drain"
+    recovery(Recovery("TERM during long sessions", what, "handed back", outcome.seconds))
+
+
+def test_devices_of_the_isolated_pool_survive_its_end(lab: Lab, recovery: Record) -> None:
+    """A whole worker is killed, then the isolated one is stopped, then one of its children dies."""
+    lab.wait_workers()
+    run = lab.start_run(fault=STUCK)
+    lab.wait_for(run, RUNNING=12)
+    since = lab.now()
+    lab.kill("devices1")
+    wait_until(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)
+    stopped = lab.kill("isolated", signal.SIGTERM)
+    lab.kill("isolated", signal.SIGTERM)
+    wait_until(lambda: has_ended(stopped), "the end of the isolated worker", _END_SECONDS)
+    assert lab.said(run, "its worker was stopped") >= 1
+
+    wait_until(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)
+    child = busy_child(lab)
+    lab.set_fault(None)
+    since_child = lab.now()
+    os.kill(child, signal.SIGKILL)
+    lab.kill("devices2", signal.SIGTERM)  # holds the other devices that are stuck
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS"
+    losses = sorted(losses for _, _, losses, _ in outcome.devices.values())
+    assert losses[-1] == 2 and losses.count(1) >= 1, outcome.devices
+    lost = "the sessions under way"
+    recovery(Recovery("kill -9 of a worker", lost, "leases, isolated pool", outcome.seconds))
+    outcome = lab.outcome(run, since_child)
+    recovery(Recovery("kill -9 of a child", "its session", "lease", outcome.seconds))
+
+
+def lost_again(lab: Lab, run: int, losses: int) -> int:
+    """How many devices that were lost so often are being read."""
+    [(count,)] = lab.rows(
+        "SELECT count(*) FROM jobs_deviceresult WHERE run_id = %s AND status = 'RUNNING'"
+        " AND losses = %s",
+        run,
+        losses,
+    )
+    return int(count)
+
+
+def busy_child(lab: Lab) -> int:
+    """A child of the isolated pool that talks to a device."""
+    ports = {lab.fleet.address(name)[1] for name in lab.hostnames}
+    for child in lab.workers()["isolated"].children():
+        if any(one.raddr and one.raddr.port in ports for one in child.net_connections("tcp")):
+            return child.pid
+    raise AssertionError("no child of the isolated pool talks to a device")
+
+
+def test_a_frozen_worker_writes_nothing_when_it_comes_back(lab: Lab, recovery: Record) -> None:
+    lab.wait_workers()
+    run = lab.start_run()
+    lab.wait_full_swing(run)
+    since, begun = lab.now(), time.monotonic()
+    frozen = lab.workers()["devices1"]
+    freeze(frozen)
+    try:
+        lab.wait_end(run)
+        before, commits = lab.outcome(run, since), len(history(lab.git_directory))
+        wait_until(lambda: time.monotonic() > begun + 3 * LEASE_SECONDS, "three leases", 60)
+    finally:
+        frozen.resume()
+    ports = {lab.fleet.address(name)[1] for name in lab.hostnames}
+
+    def at_rest() -> bool:
+        talks = frozen.net_connections("tcp")
+        return not any(one.raddr and one.raddr.port in ports for one in talks)
+
+    wait_until(at_rest, "the end of the frozen sessions", 60)
+    lab.wait_workers()
+    assert before.status == "COMPLETED_SUCCESS"
+    assert before.losses >= 1
+    assert lab.outcome(run, since) == before
+    assert len(history(lab.git_directory)) == commits
+    what = "the sessions under way"
+    recovery(Recovery("a worker freezes (SIGSTOP)", what, "leases, isolated pool", before.seconds))
+
+
+def freeze(process: psutil.Process) -> None:
+    """Stop a process at a moment at which nobody waits for a lock of its."""
+
+    def frozen() -> bool:
+        process.suspend()
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "a stopped process", 10)
+        locks = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
+        if str(process.pid) not in (pid for lock in locks for pid in lock[4:5]):
+            return True
+        process.resume()
+        return False
+
+    wait_until(frozen, "a moment without a lock", 30)
+
+
+def test_a_device_that_kills_its_worker_ends_alone(
+    lab: Lab, faults: Path, recovery: Record
+) -> None:
+    exits, eats, raises, *others = lab.hostnames
+    poison = [faults / f"exit-{exits}", faults / f"eat-{eats}", faults / f"raise-{raises}"]
+    lab.wait_workers()
+    for file in poison:
+        file.touch()
+    since = lab.now()
+    run = lab.start_run(fault=None)
+    lab.wait_end(run)
+    for file in poison:
+        file.unlink()
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_PARTIAL_FAILURE"
+    for hostname in (exits, eats):
+        assert outcome.devices[hostname] == ("ERRORED", 3, 3, "worker_lost")
+    status, attempts, losses, category = outcome.devices[raises]
+    assert (status, attempts - losses, category) == ("ERRORED", 3, "unexpected")
+    assert {outcome.status_of(hostname) for hostname in others} == {"SUCCEEDED"}
+    fault = "devices that make their process exit or eat its memory"
+    recovery(Recovery(fault, "their own results", "leases, isolated pool", outcome.seconds))
+
+
+def test_threads_that_hang_cost_their_devices_and_the_process(
+    lab: Lab, faults: Path, recovery: Record
+) -> None:
+    """Nothing wakes these threads: the sessions are not even connected."""
+    hung, others = lab.hostnames[:4], lab.hostnames[4:]
+    lab.wait_workers()
+    workers = {lab.workers()[name].pid for name in ("devices1", "devices2")}
+    lab.execute("UPDATE inventory_device SET deadline_seconds = 2 WHERE hostname = ANY(%s)", hung)
+    for hostname in hung:
+        (faults / f"hang-{hostname}").touch()
+    since = lab.now()
+    run = lab.start_run()
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_PARTIAL_FAILURE"
+    for hostname in hung:
+        assert outcome.devices[hostname] == ("FAILED", 1, 0, "deadline")
+    assert {outcome.status_of(hostname) for hostname in others} == {"SUCCEEDED"}
+    wait_until(lambda: any(map(has_ended, workers)), "the end of a worker that hangs", 30)
+    for hostname in hung:
+        (faults / f"hang-{hostname}").unlink()
+    lab.execute("UPDATE inventory_device SET deadline_seconds = NULL")
+    fault = "threads that hang for ever"
+    recovery(Recovery(fault, "their own results", "watchdog", outcome.seconds))
+
+
+def test_a_worker_that_stops_listening_is_replaced(
+    lab: Lab, faults: Path, recovery: Record
+) -> None:
+    lab.wait_workers()
+    deaf = {lab.workers()[name].pid for name in ("devices1", "devices2")}
+    for pid in deaf:
+        (faults / f"deaf-{pid}").touch()
+    wait_until(lambda: all((faults / f"is-deaf-{pid}").exists() for pid in deaf), "deafness", 30)
+    since = lab.now()
+    run = lab.start_run(fault=None)
+    lab.wait_end(run)
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS"
+    assert (outcome.attempts, outcome.losses) == (len(lab.hostnames), 0)
+    assert all(map(has_ended, deaf))
+    fault = "workers live and take no messages"
+    recovery(Recovery(fault, "nothing", "each worker watches its queues", outcome.seconds))
