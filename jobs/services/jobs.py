@@ -19,24 +19,25 @@ def job_save(*, job: Job, tags: Iterable[Tag] | None = None) -> Job:
 
     The schedule is kept in step by ``jobs.schedules.job_save_scheduled``, which calls this.
     """
+    stored = Job.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
+    # Whatever ``job`` was loaded with: its entry may have been made since.
+    job.periodic_task = None if stored is None else stored.periodic_task
     job.full_clean()
-    job.scheduled_since = _scheduled_since(job)
+    job.scheduled_since = _scheduled_since(job, stored)
     job.save()
     if tags is not None:
         job.tags.set(tags)
     return job
 
 
-def _scheduled_since(job: Job) -> datetime | None:
+def _scheduled_since(job: Job, stored: Job | None) -> datetime | None:
     """From when on ``job`` has planned times; None for one that does not start by itself.
 
-    Stays as stored while the planned times do, whatever ``job`` was loaded with: runs may have
-    been started since.
+    Stays as stored while the planned times do: runs have been started since.
     """
     promise = _promise(job)
     if promise is None:
         return None
-    stored = Job.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
     if stored is not None and stored.scheduled_since and _promise(stored) == promise:
         return stored.scheduled_since
     return database_now().replace(microsecond=0)

@@ -96,6 +96,18 @@ def test_a_stale_job_object_makes_no_second_entry() -> None:
     assert PeriodicTask.objects.filter(task="jobs.launch_scheduled").count() == 1
 
 
+def test_what_was_loaded_before_the_entry_was_made_makes_no_second_one() -> None:
+    job = JobFactory.create()
+    stale = Job.objects.get()
+    for each in (job, stale):
+        each.schedule_type, each.interval_seconds = "interval", 60
+        job_save_scheduled(job=each)
+    assert PeriodicTask.objects.get().name == f"netraven job {job.pk}"
+    entry_of(job).delete()
+    job_save_scheduled(job=job)
+    assert entry_of(job).enabled
+
+
 def test_an_entry_that_was_deleted_is_made_again() -> None:
     job = JobFactory.create(**CRON)
     entry_of(job).delete()
