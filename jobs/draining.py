@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import psutil
-from celery import bootsteps, platforms
+from celery import bootsteps, platforms, signals
 from celery.worker import state
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -107,6 +107,7 @@ class Drain:
         for request in requests:
             # As ``Request.reject``, but without the event loop, which may be gone.
             request.message.reject_log_error(logger, errors, requeue=True)
+        signals.worker_shutdown.send(sender=self._worker)
 
 
 class DrainStep(bootsteps.StartStopStep):

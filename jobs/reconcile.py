@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
@@ -60,15 +60,15 @@ class Reconciled:
 def reconcile_if_elected() -> Reconciled | None:
     """One pass, unless another process did one within the interval; then None."""
     interval = timedelta(seconds=settings.NETRAVEN.reconcile_seconds)
-    tick, _ = ReconcilerTick.objects.get_or_create(pk=1, defaults={"last_at": timezone.now()})
-    won = ReconcilerTick.objects.filter(
-        pk=1, last_at=tick.last_at, last_at__lt=Now() - interval
-    ).update(last_at=Now())
+    # All by the database's clock: that of this host may be wrong.
+    ReconcilerTick.objects.get_or_create(pk=1, defaults={"last_at": Now()})
+    before = ReconcilerTick.objects.get(pk=1).last_at
+    won = ReconcilerTick.objects.filter(pk=1, last_at=before, last_at__lt=Now() - interval).update(
+        last_at=Now()
+    )
     if not won:
         return None
-    # Both by the database's clock: that of this host may be wrong.
-    gap = ReconcilerTick.objects.get(pk=1).last_at - tick.last_at
-    if gap > _GAP_INTERVALS * interval:
+    if ReconcilerTick.objects.get(pk=1).last_at - before > _GAP_INTERVALS * interval:
         results.leases_extend_all()
     return reconcile()
 
@@ -120,8 +120,10 @@ def _start_forgotten_runs() -> int:
 def _advance_open_runs() -> int:
     """Finalise, go on with, or expire every run that is still open."""
     ended = 0
-    for run in JobRun.objects.filter(status__in=OPEN_RUN_STATUSES)[:_LIMIT]:
-        if run.deadline_at < timezone.now():
+    is_late = ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField())
+    open_runs = JobRun.objects.filter(status__in=OPEN_RUN_STATUSES).annotate(is_late=is_late)
+    for run in open_runs[:_LIMIT]:
+        if run.is_late:
             ended += run_expire(run=run)
             continue
         if run.status == RunStatus.RUNNING and _is_stalled(run):

@@ -25,7 +25,8 @@ def pytest_report_header() -> str | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say which tests belong together, and leave out those whose reference data do not exist."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
     if REFERENCE_DATA.is_dir():
         return
     left_out = [item for item in items if item.get_closest_marker("corpus")]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from inventory.models import Device
 from inventory.selectors import devices_with_tags
@@ -152,10 +152,11 @@ def _run_over_nothing(run: JobRun, move: Move[RunStatus], status: RunStatus, rea
 
 def _run_over(run: JobRun, devices: Sequence[Device]) -> JobRun:
     """Store ``run`` with its ``devices`` as PENDING results."""
-    run.queued_at = timezone.now()
-    run.deadline_at = run.queued_at + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds)
+    run.queued_at = Now()
+    run.deadline_at = Now() + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds)
     run.total_count = len(devices)
     run.save(force_insert=True)
+    run.refresh_from_db(fields=["queued_at", "deadline_at"])
     DeviceResult.objects.bulk_create(
         (DeviceResult(run=run, device=device, hostname=device.hostname) for device in devices),
         batch_size=_BATCH,

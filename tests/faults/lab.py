@@ -204,9 +204,11 @@ class Lab:
         broker = self.broker()
 
         def all_wait() -> bool:
-            # Each worker is blocked in one BRPOP over its queues.
-            waiting = [one for one in broker.client_list() if "b" in one["flags"]]
-            return len(waiting) == len(WORKERS) == len(self.workers())
+            with suppress(redis.RedisError):
+                # Each worker is blocked in one BRPOP over its queues.
+                waiting = [one for one in broker.client_list() if "b" in one["flags"]]
+                return len(waiting) == len(WORKERS) == len(self.workers())
+            return False
 
         wait_until(all_wait, "all workers", 90)
 
@@ -223,11 +225,6 @@ class Lab:
                     name = arguments[arguments.index("-n") + 1].partition("@")[0]
                     found[name] = process
         return found
-
-    def children_of(self, name: str) -> list[psutil.Process]:
-        """The children of a worker's pool."""
-        worker = self.workers().get(name)
-        return worker.children() if worker is not None else []
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to a worker, ``beat`` or ``web``; its process id."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from netraven_site.demo.simulator import Fault, FaultKind
@@ -18,7 +19,7 @@ from tests.faults.lab import Lab
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.xdist_group("faults")]
 
 Record = Callable[[Recovery], None]
 _KILLS, _SEED = 10, 20_261
@@ -68,12 +69,13 @@ def test_many_kills_leave_every_device_with_a_result(lab: Lab, recovery: Record)
 
 def kill_one(lab: Lab, draw: random.Random) -> None:
     """A process that lives at this moment."""
-    workers = lab.workers()
-    kinds = [*workers.values(), *workers.get("isolated", lab.server("redis")).children()]
+    alive = list(lab.workers().values())
     with suppress(AssertionError):
-        kinds.append(lab.server("redis-server"))
+        alive.append(lab.server("redis-server"))
+    with suppress(KeyError, psutil.NoSuchProcess):
+        alive += lab.workers()["isolated"].children()
     with suppress(ProcessLookupError):
-        os.kill(draw.choice(sorted(kinds, key=lambda one: one.pid)).pid, signal.SIGKILL)
+        os.kill(draw.choice(sorted(alive, key=lambda one: one.pid)).pid, signal.SIGKILL)
 
 
 def test_two_schedulers_start_a_run_once(lab: Lab) -> None:

@@ -2,74 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 import pytest
 
-from tests.acceptance.conftest import succeeded
-from tests.faults.lab import Lab, running_lab
+from tests.faults.conftest import Disks
+from tests.faults.lab import Lab
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.xdist_group("faults")]
 
 Record = Callable[[Recovery], None]
-_FILLER = 8_000_000
-_ROOMY, _GIT_SIZE = 1_500_000_000, 64_000_000
-
-
-@contextmanager
-def volume(directory: Path, size: int) -> Iterator[None]:
-    """A file system of its own, so that its disk can be full."""
-    directory.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("a small file system can be mounted by root only")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
-def resize(directory: Path, size: int) -> None:
-    """Give a mounted file system another size, which has to hold its files."""
-    options = f"remount,size={size}"
-    subprocess.run(["mount", "-o", options, str(directory)], check=True, capture_output=True)
-
-
-@contextmanager
-def full(directory: Path, size: int) -> Iterator[None]:
-    """Leave no space in a mounted file system of ``size`` bytes."""
-    status = os.statvfs(directory)
-    # Not to the byte: others write meanwhile, and the rest is soon filled.
-    resize(directory, (status.f_blocks - status.f_bfree) * status.f_frsize + _FILLER)
-    filler = directory / "filler"
-    try:
-        with suppress(OSError), filler.open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-        yield
-    finally:
-        filler.unlink()
-        resize(directory, size)
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A stack whose data directory and whose Git store have file systems of their own."""
-    directory = tmp_path_factory.mktemp("servers")
-    git, data = directory / "git", directory / "data"
-    with volume(git, _GIT_SIZE), volume(data, _ROOMY):
-        settings = {"NETRAVEN_GIT_PATH": str(git / "configs.git")}
-        with running_lab(directory, **settings) as lab:
-            yield lab
-            succeeded(lab.up.command("verify_store"))
 
 
 def assert_all_well(lab: Lab, run: int, since: object) -> float:
@@ -166,32 +113,36 @@ def test_lost_chords_doubled_messages_and_many_reconcilers(lab: Lab, recovery: R
     recovery(Recovery(fault, "the chords", "rows are counted, claims are unique", seconds))
 
 
-def test_a_full_disk_of_the_git_store_delays_only_the_commits(lab: Lab, recovery: Record) -> None:
+def test_a_full_disk_of_the_git_store_delays_only_the_commits(
+    lab: Lab, disks: Disks, recovery: Record
+) -> None:
     lab.wait_workers()
     run = lab.start_run()
     lab.wait_full_swing(run)
-    with full(lab.git_directory.parent, _GIT_SIZE):
+    with disks.git.full():
         lab.wait_end(run)
+        waiting = "SELECT count(*) FROM backups_snapshot WHERE commit = ''"
+        assert lab.rows(waiting) != [(0,)]
     since = lab.now()
+    wait_until(lambda: lab.rows(waiting) == [(0,)], "all snapshots in Git", 60)
+    seconds = (lab.now() - since).total_seconds()
     outcome = lab.outcome(run)
     assert outcome.status == "COMPLETED_PARTIAL_FAILURE"
     failed = {(status, category) for status, _, _, category in outcome.devices.values()}
     assert failed == {("SUCCEEDED", ""), ("ERRORED", "store_failure")}
-    waiting = "SELECT count(*) FROM backups_snapshot WHERE commit = ''"
-    assert lab.rows(waiting) != [(0,)]
-    wait_until(lambda: lab.rows(waiting) == [(0,)], "all snapshots in Git", 60)
-    seconds = (lab.now() - since).total_seconds()
     lab.assert_in_git(lab.hostnames)
     fault = "the disk of the Git store is full (from its return)"
     recovery(Recovery(fault, "nothing", "the database keeps the texts", seconds))
 
 
-def test_a_full_disk_of_the_database_delays_the_run(lab: Lab, recovery: Record) -> None:
+def test_a_full_disk_of_the_database_delays_the_run(
+    lab: Lab, disks: Disks, recovery: Record
+) -> None:
     """The servers, their logs and those of all processes share the disk."""
     lab.wait_workers()
     run = lab.start_run()
     lab.wait_full_swing(run)
-    with full(lab.up.data_dir, _ROOMY):
+    with disks.data.full():
         wait_until(lambda: noticed(lab), "the database notices it", 60)
     since = lab.now()
     lab.wait_end(run)

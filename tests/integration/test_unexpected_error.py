@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from backups.engine.collector import Collector
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupRequest
 from jobs.choices import ResultStatus, RunStatus, Trigger
@@ -18,13 +19,13 @@ from tests.support.inventory import add_credential, add_device, add_job
 CANARY = "snmp-community-Zq9"
 
 
-def _plain(request: BackupRequest) -> None:
+def _plain(request: BackupRequest, collector: Collector) -> None:
     raise LookupError(f"no rule for {CANARY}")
 
 
-def _wrapped(request: BackupRequest) -> None:
+def _wrapped(request: BackupRequest, collector: Collector) -> None:
     try:
-        _plain(request)
+        _plain(request, collector)
     except LookupError as error:
         raise DeviceError(ErrorCategory.UNEXPECTED, "an unexpected LookupError") from error
 

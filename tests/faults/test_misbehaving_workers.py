@@ -16,7 +16,7 @@ from tests.support.git_repository import history
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.xdist_group("faults")]
 
 Record = Callable[[Recovery], None]
 _DRAIN_SECONDS = float(SETTINGS["NETRAVEN_DRAIN_SECONDS"])
