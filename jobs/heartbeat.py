@@ -17,6 +17,7 @@ from django.db import connection
 from jobs import leases
 from jobs.reconcile import reconcile_if_elected
 from jobs.services.results import leases_renew
+from jobs.waking import WAKE_SECONDS, wake_if_elected
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ def _own_duties() -> list[Duty]:
 
 def _on_ready(**_: Any) -> None:
     reconcile = Duty("reconcile", settings.NETRAVEN.reconcile_seconds, reconcile_if_elected)
-    Heartbeat([*_own_duties(), reconcile]).start()
+    wake = Duty("release parked devices", WAKE_SECONDS, wake_if_elected)
+    Heartbeat([*_own_duties(), reconcile, wake]).start()
 
 
 def _on_child(**_: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,10 +19,13 @@ from jobs import leases
 from jobs.choices import RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
+from jobs.policy.limits import LimitKind, limit_key
+from jobs.selectors.limits import parked_lines
 from jobs.services import runs
 from jobs.services.backup import device_back_up
 from jobs.services.breaker import run_skip_broken
 from jobs.services.detection import detection_run
+from jobs.services.parking import Released, parked_release, room_made
 from jobs.services.results import Claim, result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
@@ -31,6 +35,8 @@ logger = logging.getLogger(__name__)
 CONTROL_QUEUE = "control"
 DEVICES_QUEUE = "devices"
 ISOLATED_QUEUE = "isolated"
+#: So many waves of a run are under way at once.
+_WAVES_AT_ONCE = 2
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 
@@ -49,7 +55,11 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
     if result is None:
         return "nothing to do"
     with leases.held(Claim(result.pk, result.attempts)):
-        done = device_back_up(result=result)
+        done = device_back_up(result=result, on_proven=lambda: _end_probation(result))
+    if result.limit_keys or result.parked_reason or (done is not None and done.was_refused):
+        with database_use():
+            released = room_made(result=result)
+        send_released(released)
     if done is None:
         return "claim lost"
     if done.retry_seconds is not None:
@@ -69,8 +79,9 @@ def dispatch_run(run_id: int) -> None:
     run = JobRun.objects.get(pk=run_id)
     if runs.run_start(run=run):
         run_skip_broken(run=run)
-        advance(run_id)
-        advance(run_id)
+        for _ in range(_WAVES_AT_ONCE):
+            advance(run_id)
+        _release(parked_lines(run_id=run_id))
 
 
 @shared_task(name="jobs.advance_run", ignore_result=True)
@@ -113,6 +124,41 @@ def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
     body = advance.si(run_id).set(queue=CONTROL_QUEUE)
     errback = advance.si(run_id).set(queue=CONTROL_QUEUE)
     chord(header)(body.on_error(errback))
+
+
+def send_released(released: Released) -> None:
+    """Ring for parked devices that got room, and for runs that may go on.
+
+    A broker that is down is no loss: the rows are found again later.
+    """
+    try:
+        starts: Counter[int] = Counter()
+        for result in released.results:
+            queue = device_queue(result.device)
+            if result.losses and queue == DEVICES_QUEUE:
+                queue = ISOLATED_QUEUE
+            rate = result.run.starts_per_second
+            delay = starts[result.run_id] / rate if rate else 0.0
+            starts[result.run_id] += 1
+            _signature(result, queue).apply_async(countdown=delay, ignore_result=True)
+        for run_id in sorted(released.run_ids) * _WAVES_AT_ONCE:
+            advance.si(run_id).set(queue=CONTROL_QUEUE).apply_async()
+    except _BROKER_DOWN:
+        logger.warning("the broker is down; parked devices are sent again later")
+
+
+def _release(lines: list[str]) -> None:
+    """Let go on who waits in these lines; what fails is done again by the heartbeat."""
+    try:
+        send_released(parked_release(lines=lines))
+    except Exception:
+        logger.exception("parked devices could not be released; it is tried again in a moment")
+
+
+def _end_probation(result: DeviceResult) -> None:
+    """Let everybody go on who waited for the credential of ``result`` to be taken."""
+    with database_use():
+        _release([limit_key(LimitKind.TRIAL, result.run_id, result.credential_id or 0)])
 
 
 def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:

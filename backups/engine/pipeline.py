@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backups.engine.collector import Collector, SessionLimits
+from backups.engine.collector import NO_GUARD, Collector, LogInGuard, SessionLimits
 from backups.engine.completeness import SizeLimit, answer_of, rejection, suspicions
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.findings import VALUE_LENGTH, FoundAttribution, attribution, facts, unsaved
@@ -35,6 +35,8 @@ class BackupRequest:
     #: SHA-256 of the last good redacted text in hex, or None without one. The same text is trusted
     #: again, so that what somebody accepted as it is stays accepted.
     previous_sha256: str | None = None
+    #: Asked before the log-in and told of it.
+    guard: LogInGuard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,9 @@ def back_up(
     An output that is not trusted is no error: it comes back with its ``suspicions``.
     """
     platform, secrets = request.platform, request.credential.secrets()
-    collection = collector.collect(request.target, request.credential, platform, request.limits)
+    collection = collector.collect(
+        request.target, request.credential, platform, request.limits, request.guard
+    )
     outputs = collection.outputs
     _refuse_rejected(platform, outputs, redactor, secrets)
     normalised = normalise_text(platform, running_text(platform, collection))

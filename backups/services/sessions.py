@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from backups.engine.collector import NO_GUARD, LogInGuard
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
@@ -15,7 +16,9 @@ from inventory.models import Device
 from inventory.platforms import PlatformDefinition, UnknownPlatform, get_platform
 
 
-def backup_request(*, device: Device, credential: DeviceCredential) -> BackupRequest:
+def backup_request(
+    *, device: Device, credential: DeviceCredential, guard: LogInGuard = NO_GUARD
+) -> BackupRequest:
     """Everything that the session with ``device`` needs to know. Raises DeviceError."""
     platform = device_platform(device)
     newest = snapshot_newest(device=device)
@@ -28,6 +31,7 @@ def backup_request(*, device: Device, credential: DeviceCredential) -> BackupReq
         previous_size=newest.size_bytes if newest else None,
         minimum_share=config.minimum_size_share,
         previous_sha256=newest.content_sha256 if newest else None,
+        guard=guard,
     )
 
 

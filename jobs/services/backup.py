@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 
-from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.errors import DeviceError, ErrorCategory, LogInWithheld
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
 from backups.services.commits import snapshots_commit
@@ -19,7 +20,10 @@ from credentials.services import CredentialError, credential_open
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
+from jobs.policy.lockout import is_acceptance
+from jobs.services.guard import RunGuard
 from jobs.services.logs import connection_log, job_log
+from jobs.services.parking import result_withhold
 from jobs.services.results import (
     Claim,
     claim_holds,
@@ -31,34 +35,51 @@ from jobs.services.results import (
 from jobs.services.sessions import database_use, session_failure
 
 
+def _nothing() -> None:
+    """For callers that wait for nobody's log-in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDone:
     """How an attempt ended. ``retry_seconds`` is None unless another attempt is due."""
 
     status: ResultStatus
     retry_seconds: float | None = None
+    #: Whether others of the run may have been told to stop using the credential.
+    was_refused: bool = False
 
 
-def device_back_up(*, result: DeviceResult) -> DeviceDone | None:
+def device_back_up(
+    *, result: DeviceResult, on_proven: Callable[[], None] = _nothing
+) -> DeviceDone | None:
     """Back up the device of a claimed ``result`` and record how it went.
 
-    Device trouble is recorded, not raised. None when the claim was lost on the way: somebody else
-    has the row then and nothing was written.
+    ``on_proven`` is called during the session if the device is the first of the run to take its
+    credential. Device trouble is recorded, not raised. None when the claim was lost on the way, or
+    given back: the row waits for somebody else then, or is had by somebody.
     """
     claim = Claim(result.pk, result.attempts)
+    guard = RunGuard(result, on_proven)
     secrets: tuple[str, ...] = ()
     try:
         with database_use():
             credential = _credential(result)
             secrets = credential.secrets()
-            request = _request(result, credential)
+            request = _request(result, credential, guard)
         outcome = backup_collect(request=request)
+        guard.logged_in()
         with database_use():
             return _store(result, claim, request, outcome)
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
         failure = session_failure(what=f"device result {result.pk}", error=error)
     with database_use():
-        return _record_failure(result, claim, failure, secrets)
+        if isinstance(failure, LogInWithheld):
+            result_withhold(result=result)
+            return None
+        done = _record_failure(result, claim, guard, failure, secrets)
+    if is_acceptance(failure.category, at_jump_host=failure.jump_host is not None):
+        guard.logged_in()
+    return done
 
 
 def _credential(result: DeviceResult) -> DeviceCredential:
@@ -74,9 +95,9 @@ def _credential(result: DeviceResult) -> DeviceCredential:
         raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
 
 
-def _request(result: DeviceResult, credential: DeviceCredential) -> BackupRequest:
+def _request(result: DeviceResult, credential: DeviceCredential, guard: RunGuard) -> BackupRequest:
     assert result.device is not None  # _credential has looked
-    return backup_request(device=result.device, credential=credential)
+    return backup_request(device=result.device, credential=credential, guard=guard)
 
 
 def _store(
@@ -126,7 +147,11 @@ def _record_success(
 
 
 def _record_failure(
-    result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...]
+    result: DeviceResult,
+    claim: Claim,
+    guard: RunGuard,
+    failure: DeviceError,
+    secrets: tuple[str, ...],
 ) -> DeviceDone | None:
     config = settings.NETRAVEN
     delay = retry_delay(
@@ -156,7 +181,8 @@ def _record_failure(
                 delay_seconds=delay,
             )
         _log_failure(result, failure, delay, secrets)
-    return DeviceDone(status=status, retry_seconds=delay)
+        was_refused = guard.count_failure(failure)
+    return DeviceDone(status=status, retry_seconds=delay, was_refused=was_refused)
 
 
 def _log_success(

@@ -24,6 +24,7 @@ from jobs.choices import (
 from jobs.models import DeviceResult, Job, JobRun
 from jobs.policy import final_status
 from jobs.services.breaker import run_count_connections
+from jobs.services.limits import results_limit
 from jobs.services.logs import job_log
 
 _BATCH = 1000
@@ -52,6 +53,7 @@ def run_create(
         slot_at=slot_at,
         queued_at=timezone.now(),
         deadline_at=timezone.now() + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds),
+        starts_per_second=job.starts_per_second or settings.NETRAVEN.starts_per_second,
         total_count=len(devices),
     )
     DeviceResult.objects.bulk_create(
@@ -90,7 +92,9 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     results = list(
         run.results.select_for_update(of=("self",))
         .filter(status=ResultStatus.PENDING, attempts=0, credential=None)
-        .only("pk", "device_id", "status")
+        .only(
+            "pk", "run_id", "device_id", "status", "error_category", "error_message", "finished_at"
+        )
     )
     if not results:
         return
@@ -111,6 +115,7 @@ def run_resolve_credentials(*, run: JobRun) -> None:
         ["credential", "status", "error_category", "error_message", "finished_at"],
         batch_size=_BATCH,
     )
+    results_limit(run=run, results=[one for one in results if one.status == ResultStatus.PENDING])
     skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
     job_log(
         run=run,
@@ -123,18 +128,20 @@ def run_resolve_credentials(*, run: JobRun) -> None:
 def run_take_wave(*, run: JobRun) -> list[DeviceResult]:
     """The next devices to send messages for, marked as sent; empty when enough are under way.
 
-    At most two waves are under way at once, so that one slow device holds nobody up. Safe to call
-    from many processes: each device is given out once.
+    At most two waves are under way at once, so that one slow device holds nobody up. Parked devices
+    are in no wave. Safe to call from many processes: each device is given out once.
     """
     if not JobRun.objects.select_for_update().filter(pk=run.pk, status=RunStatus.RUNNING).exists():
         return []
     size = settings.NETRAVEN.wave_size
-    under_way = _open_results(run).filter(queued_at__isnull=False).count()
+    # Devices that were parked came by themselves, and go on by themselves.
+    in_waves = _open_results(run).filter(parked_reason="")
+    under_way = in_waves.filter(queued_at__isnull=False).count()
     if under_way > size:
         return []
     wave = list(
         run.results.select_related("device__zone")
-        .filter(status=ResultStatus.PENDING, queued_at=None)
+        .filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None)
         .order_by("pk")[:size]
     )
     run.results.filter(pk__in=[result.pk for result in wave]).update(queued_at=Now())
