@@ -30,6 +30,7 @@ class JobAdmin(ModelAdmin[Job]):
             "Schedule",
             {"fields": ["schedule_type", "interval_seconds", "cron", "time_zone", "run_at"]},
         ),
+        ("Politeness", {"fields": ["starts_per_second"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import admin
 from unfold.decorators import display
 
 from credentials.admin import ReadOnlyAdmin
 from jobs.choices import ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
+from jobs.selectors.forecast import predicted_finish
 
 _RUN_COLOURS = {
     RunStatus.PENDING.value: "info",
@@ -52,10 +55,15 @@ class JobRunAdmin(ReadOnlyAdmin):
     list_display_links = ["id", "job_name"]
     list_filter = ["status", "trigger", "job"]
     search_fields = ["job_name"]
+    readonly_fields = ["predicted"]
 
     @display(description="Status", label=_RUN_COLOURS, ordering="status")
     def coloured_status(self, run: JobRun) -> str:
         return run.status
+
+    @admin.display(description="Predicted finish")
+    def predicted(self, run: JobRun) -> datetime | None:
+        return predicted_finish(run=run)
 
     @admin.display(description="Seconds")
     def duration(self, run: JobRun) -> str:
@@ -72,6 +80,7 @@ class DeviceResultAdmin(ReadOnlyAdmin):
         "attempts",
         "error_category",
         "error_message",
+        "waits_for",
         "seconds",
     ]
     list_filter = ["status", "error_category", "config_changed"]
@@ -85,6 +94,10 @@ class DeviceResultAdmin(ReadOnlyAdmin):
     @display(description="Configuration", label={"changed": "info"})
     def change(self, result: DeviceResult) -> str:
         return {True: "changed", False: "unchanged", None: ""}[result.config_changed]
+
+    @admin.display(description="Waits for")
+    def waits_for(self, result: DeviceResult) -> str:
+        return result.waits_for
 
     @admin.display(description="Seconds", ordering="duration_seconds")
     def seconds(self, result: DeviceResult) -> str:

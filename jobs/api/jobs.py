@@ -40,6 +40,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "cron",
             "run_at",
             "time_zone",
+            "starts_per_second",
             "created_at",
             "updated_at",
         ]

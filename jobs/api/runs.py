@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.auth.models import User
 from rest_framework import serializers, viewsets
 
 from jobs.models import JobRun
+from jobs.selectors.forecast import predicted_finish
 
 
 class JobRunSerializer(serializers.ModelSerializer[JobRun]):
@@ -30,6 +33,7 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
             "started_at",
             "finished_at",
             "duration_seconds",
+            "starts_per_second",
             "total_count",
             "succeeded_count",
             "failed_count",
@@ -41,6 +45,20 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
         read_only_fields = fields
 
 
+class JobRunDetailSerializer(JobRunSerializer):
+    """A run by itself, with what would cost too much in a list."""
+
+    predicted_finish_at = serializers.SerializerMethodField()
+
+    class Meta(JobRunSerializer.Meta):
+        fields = [*JobRunSerializer.Meta.fields, "predicted_finish_at"]
+        read_only_fields = fields
+
+    def get_predicted_finish_at(self, run: JobRun) -> datetime | None:
+        """When it will end, by past durations; null when it has ended or nothing is known."""
+        return predicted_finish(run=run)
+
+
 class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
     """The executions of jobs, newest first."""
 
@@ -49,3 +67,6 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
     filterset_fields = ["job", "status", "trigger"]
     search_fields = ["job_name"]
     ordering_fields = ["id", "created_at", "started_at", "finished_at"]
+
+    def get_serializer_class(self) -> type[JobRunSerializer]:
+        return JobRunDetailSerializer if self.action == "retrieve" else JobRunSerializer

@@ -105,6 +105,12 @@ class DeviceResult(models.Model):
         return f"{self.hostname} in run {self.run_id}"
 
     @property
+    def waits_for(self) -> str:
+        """What a parked device waits for, one line; empty for one that is not parked."""
+        is_parked = self.status == ResultStatus.PENDING and self.parked_at is not None
+        return self.parked_reason if is_parked else ""
+
+    @property
     def commit(self) -> str:
         """Commit in which the device's configuration stands, or an empty text."""
         return self.snapshot.commit if self.snapshot else ""

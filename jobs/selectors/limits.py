@@ -42,6 +42,15 @@ _MODELS: dict[LimitKind, type[Zone | Tag | JumpHost | Credential]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """A limit that an operator has set."""
+
+    #: Kind and name of the thing, as a person would say it.
+    what: str
+    sessions: int
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """How much room a limit leaves."""
@@ -100,13 +109,30 @@ def rooms(*, keys: Collection[str], at_claim: bool) -> dict[str, Room]:
     found: dict[str, Room] = {}
     for kind, of_kind in _by_kind(keys).items():
         if kind in CAPPED_KINDS:
-            found |= _capped_rooms(kind, of_kind, taken)
+            found |= _capped_rooms(of_kind, taken)
         elif kind is LimitKind.RUN:
             found |= _ramp_rooms(of_kind, at_claim=at_claim)
         elif kind is LimitKind.TRIAL:
             found |= _trial_rooms(of_kind, taken, at_claim=at_claim)
         elif kind is LimitKind.DEVICE:
             found |= _device_rooms(of_kind)
+    return found
+
+
+def caps_of(*, keys: Iterable[str]) -> dict[str, Cap]:
+    """The caps behind ``keys`` as they are at this moment; one query per kind. Others are left out.
+
+    A thing that was deleted, or has no cap any more, has none.
+    """
+    found = {}
+    for kind, of_kind in _by_kind(keys).items():
+        if kind not in CAPPED_KINDS:
+            continue
+        ids = {parse_key(key)[1][0]: key for key in of_kind}
+        rows = _MODELS[kind]._default_manager.filter(pk__in=ids, max_sessions__isnull=False)
+        for pk, name, sessions in rows.order_by().values_list("pk", "name", "max_sessions"):
+            what = f"{kind.value.replace('_', ' ')} '{name}'"
+            found[ids[pk]] = Cap(what=what, sessions=sessions or 1)
     return found
 
 
@@ -189,17 +215,13 @@ class _Unnest(Func):
     set_returning = True
 
 
-def _capped_rooms(kind: LimitKind, keys: list[str], taken: Counter[str]) -> dict[str, Room]:
-    ids = {parse_key(key)[1][0]: key for key in keys}
-    found = {key: Room(None) for key in keys}
-    model = _MODELS[kind]
-    rows = model._default_manager.filter(pk__in=ids, max_sessions__isnull=False).order_by()
-    for pk, name, limit in rows.values_list("pk", "name", "max_sessions"):
-        what = kind.value.replace("_", " ")
-        found[ids[pk]] = Room(
-            (limit or 0) - taken[ids[pk]], f"{what} '{name}' has room for {limit} sessions at once"
-        )
-    return found
+def _capped_rooms(keys: list[str], taken: Counter[str]) -> dict[str, Room]:
+    caps = caps_of(keys=keys)
+    return {key: _capped_room(caps[key], taken[key]) if key in caps else Room(None) for key in keys}
+
+
+def _capped_room(cap: Cap, taken: int) -> Room:
+    return Room(cap.sessions - taken, f"{cap.what} has room for {cap.sessions} sessions at once")
 
 
 def _ramp_rooms(keys: list[str], *, at_claim: bool) -> dict[str, Room]:

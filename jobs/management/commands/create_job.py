@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,6 +40,12 @@ class Command(StackCommand):
         parser.add_argument("--cron", default="", help="minute hour day month weekday")
         parser.add_argument("--run-at", metavar="ISO", help="for example 2027-01-31T02:00+01:00")
         parser.add_argument("--timezone", default="UTC", help="for example Europe/Berlin")
+        parser.add_argument(
+            "--starts-per-second",
+            type=_rate,
+            metavar="N",
+            help="sessions that a run begins per second at the most",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_kind(options)
@@ -48,6 +55,7 @@ class Command(StackCommand):
             interval_seconds=options["interval_seconds"],
             cron=options["cron"],
             time_zone=options["timezone"],
+            starts_per_second=options["starts_per_second"],
         )
         try:
             with transaction.atomic():
@@ -57,6 +65,13 @@ class Command(StackCommand):
             raise CommandError(one_line(error)) from None
         count = devices_with_tags(tags=job.tags.all()).count()
         self.stdout.write(f"job '{job.name}' created; it selects {count} devices now")
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if math.isnan(rate):  # greater and less than nothing, so no validator would see it
+        raise ValueError(text)
+    return rate
 
 
 def _check_kind(options: dict[str, Any]) -> None:
