@@ -60,7 +60,15 @@ class CredentialForm(forms.ModelForm[Credential]):
 
     class Meta:
         model = Credential
-        fields = ["name", "username", "priority", "is_active", "tags", "description"]
+        fields = [
+            "name",
+            "username",
+            "priority",
+            "is_active",
+            "tags",
+            "description",
+            "max_sessions",
+        ]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -83,6 +91,7 @@ class CredentialAdmin(ModelAdmin[Credential]):
     autocomplete_fields = ["tags"]
     fieldsets = [
         (None, {"fields": ["name", "username", "priority", "is_active", "tags", "description"]}),
+        ("Politeness", {"fields": ["max_sessions"]}),
         (
             "Secrets",
             {"fields": ["password", "enable_secret", "ssh_key", "ssh_key_passphrase"]},
@@ -100,7 +109,7 @@ class CredentialAdmin(ModelAdmin[Credential]):
 
 @admin.register(Tag)
 class TagAdmin(ModelAdmin[Tag]):
-    list_display = ["name", "description"]
+    list_display = ["name", "max_sessions", "description"]
     search_fields = ["name", "description"]
 
 

@@ -27,7 +27,7 @@ class TagSerializer(serializers.ModelSerializer[Tag]):
 
     class Meta:
         model = Tag
-        fields = ["id", "name", "description"]
+        fields = ["id", "name", "description", "max_sessions"]
 
 
 class TagNamesField(serializers.ListField):

@@ -61,10 +61,15 @@ def credential_create(
     tags: Iterable[Tag] = (),
     priority: int = 100,
     description: str = "",
+    max_sessions: int | None = None,
 ) -> Credential:
     """A new credential. Raises ValidationError, whose messages hold no secret."""
     credential = Credential(
-        name=name, username=username, priority=priority, description=description
+        name=name,
+        username=username,
+        priority=priority,
+        description=description,
+        max_sessions=max_sessions,
     )
     credential_set_secrets(
         credential=credential,

@@ -252,6 +252,7 @@ class JumpHostAdmin(HostKeyOwnerAdmin[JumpHost]):
         "via",
         "tags",
         "legacy_algorithms",
+        "max_sessions",
         "known_key",
         "new_key",
         "description",
@@ -270,5 +271,5 @@ class HostKeyChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(Zone)
 class ZoneAdmin(ModelAdmin[Zone]):
-    list_display = ["name", "host_key_mode", "description"]
+    list_display = ["name", "host_key_mode", "max_sessions", "description"]
     search_fields = ["name"]

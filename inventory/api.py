@@ -122,6 +122,7 @@ class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
             "via",
             "tags",
             "legacy_algorithms",
+            "max_sessions",
             "description",
             "host_key",
             "offered_host_key",

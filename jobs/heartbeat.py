@@ -19,6 +19,7 @@ from jobs.draining import listen_in_child
 from jobs.presence import Presence, identity_of
 from jobs.reconcile import reconcile_if_elected
 from jobs.services.results import leases_renew
+from jobs.waking import WAKE_SECONDS, wake_if_elected
 from jobs.watchdog import Deafness, HungThreads
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ def _on_ready(sender: Any, **_: Any) -> None:
     presence = Presence(identity_of(sender))
     report = Duty("report this worker", config.heartbeat_seconds, presence.report)
     reconcile = Duty("reconcile", config.reconcile_seconds, reconcile_if_elected)
-    Heartbeat([*_own_duties(), report, reconcile, *_watch(sender)]).start()
+    wake = Duty("release parked devices", WAKE_SECONDS, wake_if_elected)
+    Heartbeat([*_own_duties(), report, reconcile, wake, *_watch(sender)]).start()
     worker_shutdown.connect(lambda **_: presence.leave(), weak=False)
 
 

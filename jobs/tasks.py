@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
@@ -22,7 +23,9 @@ from jobs import leases
 from jobs.choices import ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
+from jobs.policy.limits import LimitKind, limit_key
 from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE, zone_queue
+from jobs.selectors.limits import parked_lines
 from jobs.services import runs
 from jobs.services.backup import device_back_up
 from jobs.services.breaker import run_skip_broken
@@ -35,6 +38,7 @@ from jobs.services.commits import (
 )
 from jobs.services.detection import detection_run
 from jobs.services.early_end import run_fail
+from jobs.services.parking import Released, parked_release, room_made
 from jobs.services.results import Claim, result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
@@ -77,7 +81,13 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
     if result is None:
         return "nothing to do"
     with leases.held(Claim(result.pk, result.attempts)) as cancellation:
-        done = device_back_up(result=result, cancellation=cancellation)
+        done = device_back_up(
+            result=result, cancellation=cancellation, on_proven=lambda: _end_probation(result)
+        )
+    if result.limit_keys or result.parked_reason or (done is not None and done.was_refused):
+        with database_use():
+            released = room_made(result=result)
+        send_released(released)
     if done is None:
         return "claim lost"
     if done.status == ResultStatus.RUNNING:
@@ -120,6 +130,7 @@ def dispatch_run(run_id: int) -> None:
     if runs.run_start(run=run):
         run_skip_broken(run=run)
         run_advance(run_id)
+        _release(parked_lines(run_id=run_id))
 
 
 @shared_task(name="jobs.advance_run", ignore_result=True)
@@ -174,6 +185,43 @@ def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
     body = advance.si(run_id).set(queue=CONTROL_QUEUE)
     errback = advance.si(run_id).set(queue=CONTROL_QUEUE)
     chord(header)(body.on_error(errback))
+
+
+def send_released(released: Released) -> None:
+    """Ring for parked devices that got room, and for runs that may go on.
+
+    A broker that is down is no loss: the rows are found again later.
+    """
+    try:
+        starts: Counter[int] = Counter()
+        for result in released.results:
+            queue = device_queue(result.device)
+            if result.losses and queue == DEVICES_QUEUE:
+                queue = ISOLATED_QUEUE
+            rate = result.run.starts_per_second
+            delay = starts[result.run_id] / rate if rate else 0.0
+            starts[result.run_id] += 1
+            _signature(result, queue).apply_async(
+                countdown=delay, ignore_result=True, time_limit=_time_limit(result.device)
+            )
+        for run_id in sorted(released.run_ids):
+            advance.si(run_id).set(queue=CONTROL_QUEUE).apply_async()
+    except _BROKER_DOWN:
+        logger.warning("the broker is down; parked devices are sent again later")
+
+
+def _release(lines: list[str]) -> None:
+    """Let go on who waits in these lines; what fails is done again by the heartbeat."""
+    try:
+        send_released(parked_release(lines=lines))
+    except Exception:
+        logger.exception("parked devices could not be released; it is tried again in a moment")
+
+
+def _end_probation(result: DeviceResult) -> None:
+    """Let everybody go on who waited for the credential of ``result`` to be taken."""
+    with database_use():
+        _release([limit_key(LimitKind.TRIAL, result.run_id, result.credential_id or 0)])
 
 
 def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:

@@ -167,6 +167,13 @@ class Config(BaseSettings):
     retry_backoff_seconds: float = Field(default=15, ge=0, le=3600)
     retry_backoff_max_seconds: float = Field(default=300, ge=0, le=3600)
 
+    # Politeness.
+    #: Sessions that a run begins per second, for jobs that say nothing of it; None = no limit.
+    starts_per_second: float | None = Field(default=None, ge=0.01, le=1000)
+    #: A credential that so many devices of a run in a row refuse is not used any more in that run;
+    #: 0 switches this off.
+    lockout_devices: int = Field(default=3, ge=0, le=100)
+
     # Circuit breaker of one device.
     #: Runs in a row in which it could not be reached; 0 switches the breaker off.
     breaker_failures: int = Field(default=5, ge=0, le=100)

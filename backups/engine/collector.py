@@ -29,6 +29,26 @@ class SessionLimits:
     cancellation: Cancellation = field(default_factory=Cancellation, compare=False)
 
 
+class LogInGuard:
+    """Watches a session around its log-in; this one lets everything pass.
+
+    Both are called in the thread of the session, and what they take counts against its deadline.
+    """
+
+    def connected(self) -> None:
+        """The device is reached, and nothing secret was sent to it.
+
+        Raises DeviceError to end the session there: LogInWithheld if it may come again.
+        """
+
+    def logged_in(self) -> None:
+        """The device has taken the credential. Raises nothing."""
+
+
+#: For sessions that nothing depends on but themselves.
+NO_GUARD = LogInGuard()
+
+
 class Collector(Protocol):
     """Reads one device."""
 
@@ -38,10 +58,12 @@ class Collector(Protocol):
         credential: DeviceCredential,
         platform: PlatformDefinition,
         limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         """Log in, run the platform's commands and log out.
 
-        Ends within ``limits.deadline`` and a few seconds. Raises DeviceError and nothing else for
-        whatever the device or the network does.
+        Ends within ``limits.deadline`` and a few seconds. ``guard`` is asked before the log-in and
+        told of it. Raises DeviceError and nothing else for whatever the device or the network
+        does.
         """
         ...

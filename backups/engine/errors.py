@@ -37,6 +37,8 @@ class ErrorCategory(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     NO_CREDENTIAL = "no_credential"
     CREDENTIAL_FAILURE = "credential_failure"
+    #: Other devices of the run refused the credential; it was not tried any more.
+    CREDENTIAL_SET_ASIDE = "credential_set_aside"
     REDACTION_FAILURE = "redaction_failure"
     STORE_FAILURE = "store_failure"
     #: The worker that held the device died, more often than is retried.
@@ -64,9 +66,22 @@ class DeviceError(Exception):
     """A device could not be backed up.
 
     ``message`` is one line in plain words that says what to do next; it holds no secret.
+    ``jump_host`` names the jump host at which it happened; None for the device itself.
     """
 
-    def __init__(self, category: ErrorCategory, message: str) -> None:
+    def __init__(
+        self, category: ErrorCategory, message: str, *, jump_host: str | None = None
+    ) -> None:
         super().__init__(message)
         self.category = category
         self.message = message
+        self.jump_host = jump_host
+
+
+class LogInWithheld(DeviceError):
+    """The guard of the log-in let nothing be sent to the device; its session may come later."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorCategory.CREDENTIAL_SET_ASIDE, "the log-in was withheld; it is tried later"
+        )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from backups.engine.collector import Collector, SessionLimits
+from backups.engine.collector import NO_GUARD, Collector, LogInGuard, SessionLimits
 from backups.engine.completeness import SizeLimit, answer_of, rejection, suspicions
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.findings import VALUE_LENGTH, FoundAttribution, attribution, facts, unsaved
@@ -41,6 +41,8 @@ class BackupRequest:
     #: SHA-256 of the last good redacted text in hex, or None without one. The same text is trusted
     #: again, so that what somebody accepted as it is stays accepted.
     previous_sha256: str | None = None
+    #: Asked before the log-in and told of it.
+    guard: LogInGuard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def back_up(
     An output that is not trusted is no error: it comes back with its ``suspicions``.
     """
     collection = collector.collect(
-        request.target, request.credential, request.platform, request.limits
+        request.target, request.credential, request.platform, request.limits, request.guard
     )
     with _turn(collection):
         return _outcome(request, collection, redactor, digest_key)

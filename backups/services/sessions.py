@@ -7,7 +7,7 @@ import dataclasses
 from django.conf import settings
 
 from backups.engine.cancellation import Cancellation
-from backups.engine.collector import Collector
+from backups.engine.collector import NO_GUARD, Collector, LogInGuard
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
 from backups.selectors.snapshots import snapshot_newest
@@ -23,10 +23,11 @@ def backup_request(
     device: Device,
     credential: DeviceCredential,
     cancellation: Cancellation | None = None,
+    guard: LogInGuard = NO_GUARD,
 ) -> BackupRequest:
     """Everything that the session with ``device`` needs to know. Raises DeviceError.
 
-    ``cancellation`` ends that session early.
+    ``cancellation`` ends that session early, ``guard`` watches its log-in.
     """
     platform = device_platform(device)
     limits = session_limits(device=device)
@@ -40,6 +41,7 @@ def backup_request(
         previous_size=newest.size_bytes if newest else None,
         minimum_share=config.minimum_size_share,
         previous_sha256=newest.content_sha256 if newest else None,
+        guard=guard,
     )
 
 

@@ -46,6 +46,7 @@ class JobAdmin(ModelAdmin[Job]):
             "Missed times, blackouts and jitter",
             {"fields": ["catch_up", "blackouts", "start_jitter_seconds"]},
         ),
+        ("Politeness", {"fields": ["starts_per_second"]}),
     ]
     readonly_fields = ["next_starts"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import cast
 
 from django.contrib import admin, messages
@@ -14,6 +15,7 @@ from credentials.admin import ReadOnlyAdmin
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import RETRY_REFUSALS, RunHasEnded, request_cancel, request_retry
 from jobs.models import DeviceResult, JobRun, RunCredential
+from jobs.selectors.forecast import predicted_finish
 
 _RUN_COLOURS = {
     RunStatus.PENDING.value: "info",
@@ -62,10 +64,15 @@ class JobRunAdmin(ReadOnlyAdmin):
     list_filter = ["status", "trigger", "job"]
     search_fields = ["job_name"]
     actions = ["cancel", "retry_failed"]
+    readonly_fields = ["predicted"]
 
     @display(description="Status", label=_RUN_COLOURS, ordering="status")
     def coloured_status(self, run: JobRun) -> str:
         return run.status
+
+    @admin.display(description="Predicted finish")
+    def predicted(self, run: JobRun) -> datetime | None:
+        return predicted_finish(run=run)
 
     @admin.display(description="Seconds")
     def duration(self, run: JobRun) -> str:
@@ -111,6 +118,7 @@ class DeviceResultAdmin(ReadOnlyAdmin):
         "attempts",
         "error_category",
         "error_message",
+        "waits_for",
         "seconds",
     ]
     list_filter = ["status", "error_category", "config_changed"]
@@ -124,6 +132,10 @@ class DeviceResultAdmin(ReadOnlyAdmin):
     @display(description="Configuration", label={"changed": "info"})
     def change(self, result: DeviceResult) -> str:
         return {True: "changed", False: "unchanged", None: ""}[result.config_changed]
+
+    @admin.display(description="Waits for")
+    def waits_for(self, result: DeviceResult) -> str:
+        return result.waits_for
 
     @admin.display(description="Seconds", ordering="duration_seconds")
     def seconds(self, result: DeviceResult) -> str:

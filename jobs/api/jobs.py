@@ -45,6 +45,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "cron",
             "run_at",
             "time_zone",
+            "starts_per_second",
             "allow_overlap",
             "catch_up",
             "blackouts",

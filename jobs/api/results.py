@@ -11,6 +11,7 @@ class DeviceResultSerializer(serializers.ModelSerializer[DeviceResult]):
     """One device in one run."""
 
     commit = serializers.CharField(read_only=True)
+    waits_for = serializers.CharField(read_only=True)
 
     class Meta:
         model = DeviceResult
@@ -25,6 +26,7 @@ class DeviceResultSerializer(serializers.ModelSerializer[DeviceResult]):
             "error_message",
             "attempts",
             "commit",
+            "waits_for",
             "started_at",
             "finished_at",
             "duration_seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -17,6 +18,7 @@ from rest_framework.views import APIView
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
 from jobs.models import JobRun
+from jobs.selectors.forecast import predicted_finish
 from jobs.services.run_creation import JobBusy, NothingToRetry
 
 
@@ -46,6 +48,7 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
             "finished_at",
             "deadline_at",
             "duration_seconds",
+            "starts_per_second",
             "total_count",
             "succeeded_count",
             "failed_count",
@@ -55,6 +58,20 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
             "cancelled_count",
         ]
         read_only_fields = fields
+
+
+class JobRunDetailSerializer(JobRunSerializer):
+    """A run by itself, with what would cost too much in a list."""
+
+    predicted_finish_at = serializers.SerializerMethodField()
+
+    class Meta(JobRunSerializer.Meta):
+        fields = [*JobRunSerializer.Meta.fields, "predicted_finish_at"]
+        read_only_fields = fields
+
+    def get_predicted_finish_at(self, run: JobRun) -> datetime | None:
+        """When it will end, by past durations; null when it has ended or nothing is known."""
+        return predicted_finish(run=run)
 
 
 class RetrySerializer(serializers.Serializer[Any]):
@@ -91,6 +108,9 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
     filterset_fields = ["job", "status", "trigger", "retry_of"]
     search_fields = ["job_name"]
     ordering_fields = ["id", "created_at", "started_at", "finished_at"]
+
+    def get_serializer_class(self) -> type[JobRunSerializer]:
+        return JobRunDetailSerializer if self.action == "retrieve" else JobRunSerializer
 
     @extend_schema(request=None, responses={200: JobRunSerializer})
     @action(detail=True, methods=["post"], permission_classes=[MayRunJobs])

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -17,9 +18,11 @@ from rich.text import Text
 from credentials.management.base import StackCommand
 from jobs.choices import FINAL_RUN_STATUSES, OPEN_RESULT_STATUSES, RunStatus
 from jobs.models import JobRun
+from jobs.selectors.forecast import predicted_finish
 from jobs.selectors.runs import run_progress, run_summary
 
 _POLL_SECONDS = 0.25
+_FORECAST_SECONDS = 5.0
 _COLUMNS = ("device", "status", "changed", "attempts", "commit", "reason")
 
 
@@ -76,18 +79,33 @@ def _wait(run: JobRun, *, timeout: float | None, quiet: bool) -> JobRun:
     """Follow ``run`` with a progress bar, until its end or the time is up."""
     deadline = None if timeout is None else time.monotonic() + timeout
     hidden = quiet
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[finish]}"),
+    )
     console = Console(stderr=True)
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=hidden) as progress:
-        bar = progress.add_task(f"run {run.pk}", total=run.total_count)
+        bar = progress.add_task(f"run {run.pk}", total=run.total_count, finish="")
+        forecast_due = time.monotonic()
         while True:
             run = run_progress(run_id=run.pk)
             open_count = run.results.filter(status__in=OPEN_RESULT_STATUSES).count()
             progress.update(bar, completed=run.total_count - open_count)
+            if not hidden and time.monotonic() >= forecast_due:
+                progress.update(bar, finish=_finish(run))
+                forecast_due = time.monotonic() + _FORECAST_SECONDS
             late = deadline is not None and time.monotonic() > deadline
             if late or run.status in FINAL_RUN_STATUSES:
                 return run
             time.sleep(_POLL_SECONDS)
+
+
+def _finish(run: JobRun) -> str:
+    """When the run will end, in the time zone of the installation, as far as that is known."""
+    finish = predicted_finish(run=run)
+    return "" if finish is None else f"done about {timezone.localtime(finish):%H:%M:%S}"
 
 
 def _table_width() -> int | None:

@@ -16,6 +16,11 @@ from jobs.choices import FINAL_RESULT_STATUSES, ResultStatus
 from jobs.models.columns import choices_of, in_order
 from jobs.models.runs import JobRun
 
+#: A row that waits for room without a message. Whatever ends it ends that as well.
+PARKED = Q(status="PENDING", parked_at__isnull=False)
+#: A row that was parked, got room, and has not been claimed since.
+RELEASED = Q(status="PENDING", parked_at=None) & ~Q(parked_reason="")
+
 
 class DeviceResult(models.Model):
     """One device in one job run."""
@@ -37,12 +42,13 @@ class DeviceResult(models.Model):
     queued_at = models.DateTimeField(null=True, blank=True)
     #: When a RETRYING row may be claimed again.
     retry_at = models.DateTimeField(null=True, blank=True)
-    #: What the device shares with others that a limit of sessions is set on: ``zone:3``, ``tag:7``,
-    #: ``jump_host:2``, ``credential:5``. Frozen at dispatch.
-    limit_keys = ArrayField(models.CharField(max_length=32), default=list, blank=True)
-    #: Since when a PENDING row waits for room under a limit, without a message; None otherwise.
+    #: What limits its session, the tightest first: see ``jobs.policy.limits``. Frozen at dispatch.
+    limit_keys = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    #: Since when a PENDING row is parked. It means nothing in any other status.
     parked_at = models.DateTimeField(null=True, blank=True)
-    #: What it waits for, in plain words.
+    #: Whose line it stands in while it is parked: one of the limits, or the device itself.
+    parked_key = models.CharField(max_length=64, blank=True)
+    #: What it is parked for, or was parked for last; empty if it never was.
     parked_reason = models.CharField(max_length=200, blank=True)
     credential = models.ForeignKey(
         Credential, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -68,18 +74,14 @@ class DeviceResult(models.Model):
             models.Index(
                 fields=["lease_until"], name="result_lease", condition=Q(status="RUNNING")
             ),
-            models.Index(
-                fields=["parked_at"], name="result_parked", condition=Q(parked_at__isnull=False)
-            ),
+            models.Index(fields=["parked_key", "id"], name="result_parked", condition=PARKED),
+            models.Index(fields=["queued_at"], name="result_released", condition=RELEASED),
         ]
         constraints = [
             models.UniqueConstraint(fields=["run", "device"], name="result_once_per_run"),
             # Two runs never read one device at the same time.
             models.UniqueConstraint(
                 fields=["device"], name="result_one_session", condition=Q(status="RUNNING")
-            ),
-            models.CheckConstraint(
-                condition=Q(parked_at=None) | Q(status="PENDING"), name="result_parked_is_pending"
             ),
             models.CheckConstraint(
                 condition=Q(status__in=in_order(frozenset(ResultStatus))),
@@ -101,6 +103,12 @@ class DeviceResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hostname} in run {self.run_id}"
+
+    @property
+    def waits_for(self) -> str:
+        """What a parked device waits for, one line; empty for one that is not parked."""
+        is_parked = self.status == ResultStatus.PENDING and self.parked_at is not None
+        return self.parked_reason if is_parked else ""
 
     @property
     def commit(self) -> str:

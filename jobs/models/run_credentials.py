@@ -16,8 +16,14 @@ class RunCredential(models.Model):
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="+")
     #: Different devices that refused it since the last one that took it.
     refusals = models.PositiveSmallIntegerField(default=0)
+    #: When the first of these did.
+    refusing_since = models.DateTimeField(null=True, blank=True)
+    #: Sessions that ended before the device said yes or no, while the credential was on probation.
+    unanswered = models.PositiveIntegerField(default=0)
     #: When a device of this run first took it; None while none did.
     proven_at = models.DateTimeField(null=True, blank=True)
+    #: When one last took it; written once a second at the most, see ``jobs.policy.lockout``.
+    accepted_at = models.DateTimeField(null=True, blank=True)
     #: From when on the run does not use it any more; None while it does.
     set_aside_at = models.DateTimeField(null=True, blank=True)
     #: Why it was set aside, one line.

@@ -36,6 +36,8 @@ class JobRun(models.Model):
     cancelled_by = models.CharField(max_length=200, blank=True)
     #: Sessions that the run begins per second at the most; None for no limit.
     starts_per_second = models.FloatField(null=True, blank=True)
+    #: Before when no further session begins, where ``starts_per_second`` says how many may.
+    next_start_at = models.DateTimeField(null=True, blank=True)
     #: The planned time that a scheduled run answers; None for any other.
     slot_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -31,7 +31,10 @@ class WorkerProcess(models.Model):
 
 
 class ReconcilerTick(models.Model):
-    """One row that elects who reconciles: whoever moves ``last_at`` may."""
+    """A row per elected duty of the heartbeat: whoever moves ``last_at`` may do it.
+
+    Row 1 is that of the reconciler, row 2 that of releasing parked devices.
+    """
 
     last_at = models.DateTimeField()
 

@@ -137,6 +137,12 @@ ADVICE: Mapping[ErrorCategory, Advice] = {
         "no active credential fits the device",
         "give the device a credential, or a tag of one; 'resolve_credentials' explains the choice",
     ),
+    ErrorCategory.CREDENTIAL_SET_ASIDE: Advice(
+        "device whose credential was set aside",
+        "devices whose credential was set aside",
+        "other devices of the run refused the credential, so it was not tried any more",
+        "check the credential, then run the job again",
+    ),
     ErrorCategory.CREDENTIAL_FAILURE: Advice(
         "credential that cannot be opened",
         "credentials that cannot be opened",

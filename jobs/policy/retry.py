@@ -21,6 +21,7 @@ NEVER_RETRIED = frozenset(
         ErrorCategory.CIRCUIT_OPEN,
         ErrorCategory.NO_CREDENTIAL,
         ErrorCategory.CREDENTIAL_FAILURE,
+        ErrorCategory.CREDENTIAL_SET_ASIDE,
         ErrorCategory.WORKER_LOST,
         ErrorCategory.RUN_DEADLINE,
         # It has had its full time already.

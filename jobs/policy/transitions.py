@@ -66,8 +66,9 @@ RUN_MOVES = (RUN_START, RUN_FIND_NOTHING, RUN_FINALISE, RUN_EXPIRE, RUN_FAIL, RU
 
 #: A worker takes the device: the only move that raises the attempt.
 RESULT_CLAIM = _result("claim", {ResultStatus.PENDING, ResultStatus.RETRYING}, ResultStatus.RUNNING)
-#: Left out before a worker has it, or while one has it and finds nothing to do.
-RESULT_SKIP = _result("skip", {ResultStatus.PENDING, ResultStatus.RUNNING}, ResultStatus.SKIPPED)
+#: Left out before a worker has it, or while one has it and finds nothing to do, or between two
+#: attempts, when its credential is set aside.
+RESULT_SKIP = _result("skip", set(OPEN_RESULT_STATUSES), ResultStatus.SKIPPED)
 RESULT_RECORD = _result(
     "record",
     {ResultStatus.RUNNING},
@@ -77,6 +78,8 @@ RESULT_RECORD = _result(
     ResultStatus.ERRORED,
 )
 RESULT_RETRY = _result("retry", {ResultStatus.RUNNING}, ResultStatus.RETRYING)
+#: It waits for room under a limit, also when a worker has it already and may not log in.
+RESULT_PARK = _result("park", set(OPEN_RESULT_STATUSES), ResultStatus.PENDING)
 #: The worker died, or hands the device back; a device that was lost too often is given up.
 RESULT_LOSE = _result("lose", {ResultStatus.RUNNING}, ResultStatus.PENDING, ResultStatus.ERRORED)
 #: The run ends for a reason of our own before the device does.
@@ -88,6 +91,7 @@ RESULT_MOVES = (
     RESULT_SKIP,
     RESULT_RECORD,
     RESULT_RETRY,
+    RESULT_PARK,
     RESULT_LOSE,
     RESULT_GIVE_UP,
     RESULT_CANCEL,

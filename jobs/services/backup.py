@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 
 from backups.engine.cancellation import Cancellation
-from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.errors import DeviceError, ErrorCategory, LogInWithheld
 from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
@@ -22,7 +23,10 @@ from credentials.services import CredentialError, credential_open
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
+from jobs.policy.lockout import is_acceptance
+from jobs.services.guard import RunGuard
 from jobs.services.logs import connection_log, job_log
+from jobs.services.parking import result_withhold
 from jobs.services.results import (
     Claim,
     claim_holds,
@@ -38,6 +42,10 @@ from jobs.services.session_watch import WatchedCollector
 from jobs.services.sessions import database_use, outlasts_database, session_failure
 
 
+def _nothing() -> None:
+    """For callers that wait for nobody's log-in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDone:
     """How an attempt ended. ``retry_seconds`` is None unless another attempt is due.
@@ -47,35 +55,49 @@ class DeviceDone:
 
     status: ResultStatus
     retry_seconds: float | None = None
+    #: Whether others of the run may have been told to stop using the credential.
+    was_refused: bool = False
 
 
 def device_back_up(
-    *, result: DeviceResult, cancellation: Cancellation | None = None
+    *,
+    result: DeviceResult,
+    cancellation: Cancellation | None = None,
+    on_proven: Callable[[], None] = _nothing,
 ) -> DeviceDone | None:
     """Back up the device of a claimed ``result`` and record how it went.
 
-    Device trouble is recorded, not raised. None when the claim was lost on the way: somebody else
-    has the row then, or its run was cancelled, and nothing was written. ``cancellation`` ends the
-    session when that happens in its middle.
+    ``on_proven`` is called during the session if the device is the first of the run to take its
+    credential. Device trouble is recorded, not raised. None when the claim was lost on the way, its
+    run was cancelled, or the device was given back: the row waits for somebody else then, or is had
+    by somebody. ``cancellation`` ends the session when that happens in its middle.
     """
     claim = Claim(result.pk, result.attempts)
     if result.device is None:
         with database_use():
             return _skip_deleted(result, claim)
+    guard = RunGuard(result, on_proven)
     secrets: tuple[str, ...] = ()
     try:
         with database_use():
             credential = _credential(result)
             secrets = credential.secrets()
-            request = _request(result, credential, cancellation)
+            request = _request(result, credential, cancellation, guard)
         collector = WatchedCollector(NetmikoCollector(), claim)
         outcome = backup_collect(request=request, collector=collector)
+        guard.logged_in()
         with database_use():
             return _store(result, claim, request, outcome)
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
         failure = session_failure(what=f"device result {result.pk}", error=error)
     with database_use():
-        return failure_record(result, claim, failure, secrets)
+        if isinstance(failure, LogInWithheld):
+            result_withhold(result=result)
+            return None
+        done = failure_record(result, claim, failure, secrets, guard)
+    if is_acceptance(failure.category, at_jump_host=failure.jump_host is not None):
+        guard.logged_in()
+    return done
 
 
 def _skip_deleted(result: DeviceResult, claim: Claim) -> DeviceDone | None:
@@ -100,10 +122,15 @@ def _credential(result: DeviceResult) -> DeviceCredential:
 
 @outlasts_database
 def _request(
-    result: DeviceResult, credential: DeviceCredential, cancellation: Cancellation | None
+    result: DeviceResult,
+    credential: DeviceCredential,
+    cancellation: Cancellation | None,
+    guard: RunGuard,
 ) -> BackupRequest:
     assert result.device is not None  # device_back_up has looked
-    return backup_request(device=result.device, credential=credential, cancellation=cancellation)
+    return backup_request(
+        device=result.device, credential=credential, cancellation=cancellation, guard=guard
+    )
 
 
 @outlasts_database
@@ -185,9 +212,16 @@ def success_record(*, result: DeviceResult, claim: Claim, snapshot: Snapshot) ->
 
 @outlasts_database
 def failure_record(
-    result: DeviceResult, claim: Claim, failure: DeviceError, secrets: tuple[str, ...] = ()
+    result: DeviceResult,
+    claim: Claim,
+    failure: DeviceError,
+    secrets: tuple[str, ...] = (),
+    guard: RunGuard | None = None,
 ) -> DeviceDone | None:
-    """Record a failed attempt and whether another one follows; None when the claim was lost."""
+    """Record a failed attempt and whether another one follows; None when the claim was lost.
+
+    ``guard`` counts what the failure says about the credential; None for one after the session.
+    """
     config = settings.NETRAVEN
     delay = retry_delay(
         category=failure.category,
@@ -216,7 +250,8 @@ def failure_record(
                 delay_seconds=delay,
             )
         _log_failure(result, failure, delay, secrets)
-    return DeviceDone(status=status, retry_seconds=delay)
+        was_refused = guard is not None and guard.count_failure(failure)
+    return DeviceDone(status=status, retry_seconds=delay, was_refused=was_refused)
 
 
 def _log_session(result: DeviceResult, request: BackupRequest, outcome: BackupOutcome) -> None:

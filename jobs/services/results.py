@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract, Now
 
@@ -21,8 +22,11 @@ from jobs.choices import LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
 from jobs.services.logs import job_log, safe_message
+from jobs.services.parking import claimable_condition, result_admit, result_park_for_device
 from jobs.services.sessions import outlasts_database
 
+#: What most devices are at their first claim: nothing has to be asked about them.
+_UNLIMITED = Q(status=ResultStatus.PENDING, attempts=0, parked_at=None, limit_keys=[])
 #: From the first attempt to now, waits between attempts included.
 SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
 
@@ -41,28 +45,54 @@ def result_claim(*, result_id: int) -> DeviceResult | None:
 
     It is to be had in a running run while it is PENDING, or RETRYING and due. One conditional
     update raises the token and sets the lease by the database's clock; the row comes back as that
-    update left it.
+    update left it. A device that has to wait for room, or that another run reads, is parked.
     """
-    with transaction.atomic():
-        claimable = DeviceResult.objects.filter(
-            Q(status=ResultStatus.PENDING) | Q(status=ResultStatus.RETRYING, retry_at__lte=Now()),
-            pk=result_id,
-            # A join would move every condition into a subquery, which PostgreSQL does not look at
-            # again after waiting for another claim of the row: both would win.
-            run__in=JobRun.objects.filter(status=RunStatus.RUNNING),
-        )
-        if not claimable.update(
+    try:
+        with transaction.atomic():
+            if _take(result_id, _UNLIMITED):
+                return _taken(result_id)
+        with transaction.atomic():
+            if result_admit(result_id=result_id) and _take(result_id, claimable_condition()):
+                return _taken(result_id)
+    except IntegrityError as error:
+        if not _is_read_elsewhere(error):
+            raise
+        result_park_for_device(result_id=result_id)
+    return None
+
+
+def _take(result_id: int, condition: Q) -> bool:
+    claimable = DeviceResult.objects.filter(
+        condition,
+        pk=result_id,
+        # A join would move every condition into a subquery, which PostgreSQL does not look at
+        # again after waiting for another claim of the row: both would win.
+        run__in=JobRun.objects.filter(status=RunStatus.RUNNING),
+    )
+    return bool(
+        claimable.update(
             status=ResultStatus.RUNNING,
             attempts=F("attempts") + 1,
             lease_until=_lease_end(),
             retry_at=None,
+            parked_at=None,
+            parked_key="",
             started_at=Coalesce("started_at", Now()),
-        ):
-            return None
-        # Still inside the transaction: the row is locked, so this is the token just set.
-        return DeviceResult.objects.select_related("run", "device__zone", "credential").get(
-            pk=result_id
         )
+    )
+
+
+def _taken(result_id: int) -> DeviceResult:
+    # Still inside the transaction: the row is locked, so this is the token just set.
+    return DeviceResult.objects.select_related("run", "device__zone", "credential").get(
+        pk=result_id
+    )
+
+
+def _is_read_elsewhere(error: IntegrityError) -> bool:
+    """Whether another run has a session with the device: the one constraint that a claim meets."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.diag.constraint_name == "result_one_session"
 
 
 def leases_renew(*, claims: Iterable[Claim]) -> None:

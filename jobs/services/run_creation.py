@@ -57,6 +57,7 @@ def run_create(
         trigger=trigger.value,
         requested_by=requested_by,
         slot_at=slot_at,
+        starts_per_second=job.starts_per_second or settings.NETRAVEN.starts_per_second,
     )
     if busy is not None:
         reason = f"run {busy.pk} of the same job was still open at this time"

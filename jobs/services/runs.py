@@ -18,6 +18,7 @@ from jobs.models import DeviceResult, JobRun
 from jobs.policy import final_status
 from jobs.policy.transitions import RUN_FINALISE, RUN_START, Move
 from jobs.services.breaker import run_count_connections
+from jobs.services.limits import results_limit
 from jobs.services.logs import job_log
 
 _BATCH = 1000
@@ -84,6 +85,7 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     DeviceResult.objects.bulk_update(
         results, _RESOLVED if skipped else ["credential"], batch_size=_BATCH
     )
+    results_limit(run=run, results=[one for one in results if one.status == ResultStatus.PENDING])
     job_log(
         run=run,
         message=f"credentials: resolved for {len(results) - skipped} of {len(results)} devices",
@@ -96,13 +98,13 @@ def run_take_wave(*, run: JobRun) -> list[DeviceResult]:
     """The next devices to send messages for, marked as sent; empty when enough are under way.
 
     Of each zone at most two waves are under way at once, so that neither a slow device nor a zone
-    without workers holds the others up. Safe to call from many processes: each device is given out
-    once.
+    without workers holds the others up. Parked devices are in no wave. Safe to call from many
+    processes: each device is given out once.
     """
     if not run_lock(run=run, statuses=frozenset({RunStatus.RUNNING})):
         return []
     size = settings.NETRAVEN.wave_size
-    waiting = run.results.filter(status=ResultStatus.PENDING, queued_at=None)
+    waiting = run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None)
     for zone_id in _zones_with_enough(run, size):
         waiting = waiting.exclude(device__zone=zone_id)
     wave = list(waiting.select_related("device__zone").order_by("pk")[:size])
@@ -148,8 +150,9 @@ def run_lock(*, run: JobRun, statuses: frozenset[RunStatus]) -> bool:
 
 def _zones_with_enough(run: JobRun, size: int) -> list[int | None]:
     """Zones, None for devices without one, with more than ``size`` devices of ``run`` under way."""
-    under_way = _open_results(run).filter(queued_at__isnull=False).order_by()
-    counts = under_way.values_list("device__zone").annotate(Count("pk"))
+    # Devices that were parked came by themselves, and go on by themselves.
+    in_waves = _open_results(run).filter(queued_at__isnull=False, parked_reason="").order_by()
+    counts = in_waves.values_list("device__zone").annotate(Count("pk"))
     return [zone_id for zone_id, count in counts if count > size]
 
 

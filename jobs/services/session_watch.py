@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from backups.engine.collector import Collector, SessionLimits
+from backups.engine.collector import NO_GUARD, Collector, LogInGuard, SessionLimits
 from backups.engine.errors import ErrorCategory
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
@@ -56,10 +56,11 @@ class WatchedCollector:
         credential: DeviceCredential,
         platform: PlatformDefinition,
         limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         """See ``Collector.collect``."""
         with _watched(self._claim, limits.deadline):
-            return self._collector.collect(target, credential, platform, limits)
+            return self._collector.collect(target, credential, platform, limits, guard)
 
 
 def sessions_overdue() -> list[WatchedSession]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
 from backups.engine.errors import ErrorCategory
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
@@ -81,6 +81,7 @@ class Stuck:
         credential: DeviceCredential,
         platform: PlatformDefinition,
         limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         self.go_on.wait(30)
         return Collection(outputs=(), host_key=None, phase_seconds={})

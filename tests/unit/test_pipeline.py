@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.pipeline import BackupOutcome, BackupRequest, back_up
 from backups.engine.redaction import Redactor
@@ -51,6 +51,7 @@ class Replay:
         credential: DeviceCredential,
         platform: PlatformDefinition,
         limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         return Collection(
             outputs=self._outputs,

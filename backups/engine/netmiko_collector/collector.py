@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
 from backups.engine.completeness import rejection
 from backups.engine.errors import DeviceError
 from backups.engine.netmiko_collector.logged_in import logged_in
@@ -28,9 +28,10 @@ class NetmikoCollector:
         credential: DeviceCredential,
         platform: PlatformDefinition,
         limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         """See ``Collector.collect``."""
-        with logged_in(target, credential, platform, limits) as opened:
+        with logged_in(target, credential, platform, limits, guard) as opened:
             begun = time.monotonic()
             outputs, notes = _ask_all(opened.session, platform)
             return Collection(

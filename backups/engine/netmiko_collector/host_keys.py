@@ -13,11 +13,9 @@ class HostKeyRefused(DeviceError):
     """A host shows a key that may not be trusted; nothing secret was sent to it."""
 
     def __init__(self, message: str, *, shown: str, jump_host: str | None = None) -> None:
-        super().__init__(ErrorCategory.HOST_KEY, message)
+        super().__init__(ErrorCategory.HOST_KEY, message, jump_host=jump_host)
         #: The key that was shown, as ``"type base64"``.
         self.shown = shown
-        #: Name of the jump host that showed it; None for the device itself.
-        self.jump_host = jump_host
 
 
 class HostKeyPolicy(paramiko.MissingHostKeyPolicy):

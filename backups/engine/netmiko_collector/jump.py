@@ -104,9 +104,10 @@ def at_jump_host(jump: JumpTarget, error: DeviceError, *, is_device: bool = Fals
     message = f"jump host '{jump.name}': {error.message}"
     if isinstance(error, HostKeyRefused):
         return HostKeyRefused(message, shown=error.shown, jump_host=jump.name)
+    at_host = None if is_device else jump.name
     if error.category in _BROKEN_WAY and not is_device:
-        return DeviceError(ErrorCategory.JUMP_HOST, message)
-    return DeviceError(error.category, message)
+        return DeviceError(ErrorCategory.JUMP_HOST, message, jump_host=at_host)
+    return DeviceError(error.category, message, jump_host=at_host)
 
 
 @contextlib.contextmanager

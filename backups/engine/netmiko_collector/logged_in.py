@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
 from backups.engine.deadline import session_deadline
 from backups.engine.netmiko_collector.drivers import driver_for, opened_session
 from backups.engine.netmiko_collector.failures import as_device_error
@@ -36,10 +36,12 @@ def logged_in(
     credential: DeviceCredential,
     platform: PlatformDefinition,
     limits: SessionLimits,
+    guard: LogInGuard = NO_GUARD,
 ) -> Iterator[LoggedIn]:
     """A session with ``target`` that ends with the block, at the latest at its deadline.
 
-    Whatever goes wrong, also inside the block, comes out as DeviceError.
+    ``guard`` is asked before the log-in and told of it. Whatever goes wrong, also inside the block,
+    comes out as DeviceError.
     """
     session_type = driver_for(platform, target.transport)
     started = time.monotonic()
@@ -52,10 +54,12 @@ def logged_in(
         way_to(target, connection, limits, deadline) as way,
     ):
         connected = time.monotonic()
+        guard.connected()
         try:
             session = opened_session(session_type, target, credential, platform, limits, way.end)
             try:
                 session.log_in(credential)
+                guard.logged_in()
                 yield LoggedIn(
                     session=session,
                     jump_host_keys=way.host_keys,

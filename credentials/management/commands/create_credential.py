@@ -40,6 +40,9 @@ class Command(StackCommand):
         )
         parser.add_argument("--tags", default="", help="names, separated by ';'")
         parser.add_argument("--priority", type=int, default=100, help="1 (first) to 1000")
+        parser.add_argument(
+            "--max-sessions", type=int, metavar="N", help="sessions at once that log in with it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if Credential.objects.filter(name__iexact=options["name"]).exists():
@@ -59,6 +62,7 @@ class Command(StackCommand):
                     ssh_key_passphrase=passphrase,
                     tags=tags_ensure(names=options["tags"].split(";")),
                     priority=options["priority"],
+                    max_sessions=options["max_sessions"],
                 )
         except ValidationError as error:
             raise CommandError(one_line(error)) from None

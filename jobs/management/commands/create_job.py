@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -62,6 +63,12 @@ class Command(StackCommand):
             metavar="N",
             help="scheduled runs start up to so many seconds late",
         )
+        parser.add_argument(
+            "--starts-per-second",
+            type=_rate,
+            metavar="N",
+            help="sessions that a run begins per second at the most",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_kind(options)
@@ -75,6 +82,7 @@ class Command(StackCommand):
             catch_up=options["catch_up"],
             blackouts="\n".join(options["blackout"]),
             start_jitter_seconds=options["start_jitter_seconds"],
+            starts_per_second=options["starts_per_second"],
         )
         try:
             with transaction.atomic():
@@ -84,6 +92,13 @@ class Command(StackCommand):
             raise CommandError(one_line(error)) from None
         count = devices_with_tags(tags=job.tags.all()).count()
         self.stdout.write(f"job '{job.name}' created; it selects {count} devices now")
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if math.isnan(rate):  # greater and less than nothing, so no validator would see it
+        raise ValueError(text)
+    return rate
 
 
 def _check_kind(options: dict[str, Any]) -> None:
