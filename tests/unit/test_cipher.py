@@ -117,6 +117,8 @@ def test_keys_are_parsed_in_their_order() -> None:
         (f"{generate_key('a')},{generate_key('a')}", "stands twice"),
         ("a:ü", "not valid base64"),
     ],
+    # Names without the keys: all processes of one run have to agree on them.
+    ids=["none", "no id", "second", "no base64", "short", "twice", "no ASCII"],
 )
 def test_wrong_keys_are_named_by_place_only(text: str, words: str) -> None:
     with pytest.raises(CipherError, match=words) as caught:
