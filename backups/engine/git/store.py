@@ -11,7 +11,6 @@ Git itself is asked for what it knows best: packed objects, line counts, the con
 from __future__ import annotations
 
 import re
-import signal
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from backups.engine.git.branch import MAIN, Branch, branch_ref
 from backups.engine.git.change import Change, change_between, change_between_trees
 from backups.engine.git.command import GitCommand
 from backups.engine.git.commits import Commits, Place, Sign
-from backups.engine.git.failures import os_errors_named, store_failure
+from backups.engine.git.failures import os_errors_named
 from backups.engine.git.format import (
     NETRAVEN,
     commit_message,
@@ -43,7 +42,6 @@ from backups.engine.git.turn import writing_turn
 from backups.engine.types import CommitRequest, RedactedConfig, SavedRevision
 
 _BLOBS_AT_ONCE = 100
-_DIFF_TIMEOUT_SECONDS = 10.0
 _FULL_ID = re.compile(r"[0-9a-f]{40}")
 _SHORT_ID = re.compile(r"[0-9a-f]{7,39}")
 
@@ -209,24 +207,6 @@ class GitStore:
         """Return when a commit was made, in Unix seconds. Raises RevisionNotFound."""
         with os_errors_named(self._path):
             return committed_at(self._objects.needed("commit", self._resolve(commit)))
-
-    def diff(self, old_blob: str, new_blob: str) -> str:
-        """Return the hunks of the unified diff between two configurations; empty when equal.
-
-        Raises RevisionNotFound for ids that are no configurations, DeviceError when git needs
-        longer than 10 s for it.
-        """
-        for _ in self.read_blobs([old_blob, new_blob]):
-            continue
-        options = ["--no-color", "--no-ext-diff", "--no-textconv", "--histogram", "--text"]
-        with os_errors_named(self._path):
-            answer = self._git.execute(
-                ["diff", *options, old_blob, new_blob], timeout_seconds=_DIFF_TIMEOUT_SECONDS
-            )
-        if answer.status == -signal.SIGKILL:
-            raise store_failure("The two revisions differ too much to compare them in 10 s.")
-        text = _decoded(answer.checked("diff"))
-        return text[text.index("@@") :] if text else ""
 
     def change(self, old_blob: str | None, new_blob: str) -> Change:
         """Return size and digest of the change between two configurations, as a save counts them.

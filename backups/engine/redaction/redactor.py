@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
 from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.redaction.bare_keys import bare_key_blocks
 from backups.engine.redaction.disguises import readings, without_bad_heads
 from backups.engine.redaction.findings import Findings, LineFindings
 from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
@@ -67,6 +68,8 @@ class Redactor:
         lines = text.split("\n")
         replaced: Counter[str] = Counter()
         blocks = key_blocks(lines, text)
+        taken = {number for block in blocks for number, _, _ in block.pieces}
+        blocks += bare_key_blocks(lines, text, taken)
         if blocks:
             self._replace_blocks(lines, blocks, replaced)
             text = "\n".join(lines)
@@ -107,16 +110,17 @@ class Redactor:
     def _replace_blocks(
         self, lines: list[str], blocks: Sequence[KeyBlock], replaced: Counter[str]
     ) -> None:
+        # Blocks may lie inside others; the first one that has a piece decides.
+        by_line: dict[int, dict[int, tuple[int, str]]] = {}
         for block in blocks:
             material = "\n".join(lines[number][start:end] for number, start, end in block.pieces)
             token = CONSTANT_TOKEN if block.encrypted else self._tokens.keyed(material)
-            by_line: dict[int, list[tuple[int, int]]] = {}
             for number, start, end in block.pieces:
                 if not TOKEN.fullmatch(lines[number], start, end):
-                    by_line.setdefault(number, []).append((start, end))
-            for number, spans in by_line.items():
-                lines[number] = _with(token, lines[number], spans)
-                replaced[KEY_BLOCK_RULE] += 1
+                    by_line.setdefault(number, {}).setdefault(start, (end, token))
+        for number, pieces in by_line.items():
+            lines[number] = _with_tokens(lines[number], pieces)
+            replaced[KEY_BLOCK_RULE] += 1
 
     def _without(self, text: str, secrets: Sequence[str]) -> str:
         """``text`` with the given values replaced, the longest first."""
@@ -156,13 +160,14 @@ def _findings(matcher: Matcher, lines: list[str], text: str) -> Findings:
     return findings
 
 
-def _with(token: str, line: str, spans: Sequence[tuple[int, int]]) -> str:
-    """``line`` with ``token`` in place of each of the sorted ``spans``."""
+def _with_tokens(line: str, tokens: Mapping[int, tuple[int, str]]) -> str:
+    """``line`` with the ``tokens``, (end, token) by start; what lies inside another is left out."""
     pieces: list[str] = []
     position = 0
-    for start, end in spans:
-        pieces += [line[position:start], token]
-        position = end
+    for start, (end, token) in sorted(tokens.items()):
+        if start >= position:
+            pieces += [line[position:start], token]
+            position = end
     return "".join([*pieces, line[position:]])
 
 
