@@ -86,7 +86,8 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
     job_log(
         run=run,
-        message=f"credentials: resolved for {len(results) - skipped} of {len(results)} devices",
+        # A number behind "credentials:" would be taken for a secret.
+        message=f"resolved the credentials of {len(results) - skipped} of {len(results)} devices",
         level=LogLevel.WARNING if skipped else LogLevel.INFO,
     )
 
