@@ -88,7 +88,8 @@ def run_resolve_credentials(*, run: JobRun) -> None:
     results_limit(run=run, results=[one for one in results if one.status == ResultStatus.PENDING])
     job_log(
         run=run,
-        message=f"credentials: resolved for {len(results) - skipped} of {len(results)} devices",
+        # A number behind "credentials:" would be taken for a secret.
+        message=f"resolved the credentials of {len(results) - skipped} of {len(results)} devices",
         level=LogLevel.WARNING if skipped else LogLevel.INFO,
     )
 

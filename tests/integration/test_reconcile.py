@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -253,7 +254,7 @@ def test_devices_without_a_credential_are_skipped_with_the_reason() -> None:
     assert rows["a"].credential is not None and rows["a"].credential.name == "login"
     assert (rows["b"].status, rows["b"].error_category) == ("SKIPPED", "no_credential")
     run_resolve_credentials(run=run)
-    assert JobLog.objects.filter(message__startswith="credentials:").count() == 1
+    assert JobLog.objects.filter(message__startswith="resolved the").count() == 1
 
 
 @pytest.mark.django_db
@@ -298,6 +299,75 @@ def test_a_broken_resolver_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
     assert run.status == RunStatus.FAILED_CREDENTIAL_RESOLUTION
     assert run.errored_count == 1
     assert "CANARY" not in run.status_reason
+
+
+# --- What it says, and many at once -------------------------------------------------------------
+
+
+def reconciler_lines(run: JobRun) -> list[str]:
+    lines = JobLog.objects.filter(run=run, message__startswith="reconciler: ")
+    return [line.message.removeprefix("reconciler: ") for line in lines]
+
+
+@pytest.mark.django_db
+def test_the_log_of_a_run_says_what_was_done_and_why(
+    sent: Callable[[], Counter[tuple[str, str]]],
+) -> None:
+    unstarted = JobRunFactory.create(status="PENDING", started_at=None, queued_at=an_hour_ago())
+    unanswered = DeviceResultFactory.create(queued_at=an_hour_ago()).run
+    DeviceResultFactory.create(queued_at=an_hour_ago(), run=unanswered)
+    CredentialFactory.create(tags=["all"])
+    waiting = DeviceFactory.create(tags=["all"])
+    stalled = DeviceResultFactory.create(device=waiting, queued_at=None).run
+    over = DeviceResultFactory.create(status="SUCCEEDED", finished_at=timezone.now()).run
+    late = JobRunFactory.create(deadline_at=an_hour_ago())
+    DeviceResultFactory.create(run=late)
+    lost = DeviceResultFactory.create(status="RUNNING", attempts=1, lease_until=an_hour_ago()).run
+    reconcile()
+    assert {
+        run.pk: reconciler_lines(run) for run in (unstarted, unanswered, stalled, over, late, lost)
+    } == {
+        unstarted.pk: ["no worker had started the run, so it was asked for again"],
+        unanswered.pk: ["2 devices were sent again: no worker took them within 300 s"],
+        stalled.pk: ["the run stood still, so its next devices were sent"],
+        over.pk: ["all devices had ended and no task had said so, so the run was ended"],
+        late.pk: [],
+        lost.pk: [],
+    }
+    late.refresh_from_db()
+    assert late.status_reason == "the run reached its deadline with 1 devices still open"
+    assert JobLog.objects.filter(run=late, message__contains=late.status_reason).count() == 1
+    assert JobLog.objects.filter(run=lost, message__contains="its worker died").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_at_once_each_thing_is_done_by_one(
+    sent: Callable[[], Counter[tuple[str, str]]],
+) -> None:
+    unstarted = [
+        JobRunFactory.create(status="PENDING", started_at=None, queued_at=an_hour_ago())
+        for _ in range(4)
+    ]
+    for _ in range(4):
+        DeviceResultFactory.create(queued_at=an_hour_ago())
+        DeviceResultFactory.create(status="RUNNING", attempts=1, lease_until=an_hour_ago())
+        DeviceResultFactory.create(status="SUCCEEDED", finished_at=timezone.now())
+        DeviceResultFactory.create(run=JobRunFactory.create(deadline_at=an_hour_ago()))
+    passes = all_at_once(4, reconcile)
+    done = Counter[str]()
+    for one in passes:
+        done.update(asdict(one))
+    assert (done["runs_started"], done["devices_returned"]) == (4, 4)
+    assert (done["messages_resent"], done["runs_ended"]) == (4, 8)
+    assert sent() == {
+        ("jobs.dispatch_run", "control"): 4,
+        ("jobs.backup_device", "isolated"): 4,
+        ("jobs.backup_device", "devices"): 4,
+    }
+    assert set(DeviceResult.objects.filter(attempts=1).values_list("losses", flat=True)) == {1}
+    assert JobLog.objects.filter(message__startswith="the run ended as").count() == 8
+    assert [len(reconciler_lines(run)) for run in unstarted] == [1] * 4
+    assert JobLog.objects.filter(message__startswith="reconciler: ").count() == 12
 
 
 # --- Git ----------------------------------------------------------------------------------------
