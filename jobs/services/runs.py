@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -43,7 +44,8 @@ def run_create(
     Without devices the run ends at once. Raises IntegrityError when ``slot_at`` was answered by an
     earlier run of the job.
     """
-    devices = list(devices_with_tags(tags=job.tags.all()).order_by("hostname"))
+    devices = devices_with_tags(tags=job.tags.all()).order_by("hostname")
+    frozen = list(devices.values_list("pk", "hostname"))
     run = JobRun.objects.create(
         job=job,
         job_name=job.name,
@@ -52,14 +54,14 @@ def run_create(
         slot_at=slot_at,
         queued_at=timezone.now(),
         deadline_at=timezone.now() + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds),
-        total_count=len(devices),
+        total_count=len(frozen),
     )
     DeviceResult.objects.bulk_create(
-        (DeviceResult(run=run, device=device, hostname=device.hostname) for device in devices),
+        (DeviceResult(run=run, device_id=pk, hostname=hostname) for pk, hostname in frozen),
         batch_size=_BATCH,
     )
-    job_log(run=run, message=f"run of job '{job.name}' over {len(devices)} devices was asked for")
-    if not devices:
+    job_log(run=run, message=f"run of job '{job.name}' over {len(frozen)} devices was asked for")
+    if not frozen:
         _end(
             run,
             RunStatus.COMPLETED_NO_DEVICES,
@@ -84,39 +86,45 @@ def run_start(*, run: JobRun) -> bool:
 def run_resolve_credentials(*, run: JobRun) -> None:
     """Give each undecided device of ``run`` its first credential; skip those without any.
 
-    Takes a constant number of queries for any number of devices. Idempotent: devices that are
+    Takes a constant number of queries for each thousand devices. Idempotent: devices that are
     decided, claimed or ended stay as they are.
     """
-    results = list(
+    undecided = (
         run.results.select_for_update(of=("self",))
         .filter(status=ResultStatus.PENDING, attempts=0, credential=None)
-        .only("pk", "device_id", "status")
+        .order_by("pk")
     )
-    if not results:
+    total = skipped = 0
+    while results := list(undecided[:_BATCH]):
+        total += len(results)
+        skipped += _decide_credentials(results)
+    if not total:
         return
-    device_ids = [result.device_id for result in results if result.device_id is not None]
-    candidates = credential_candidates(device_ids=device_ids)
-    now = timezone.now()
-    for result in results:
-        found = candidates.get(result.device_id or 0)
-        if found:
-            result.credential = found[0].credential
-            continue
-        result.status = ResultStatus.SKIPPED
-        result.error_category = ErrorCategory.NO_CREDENTIAL
-        result.error_message = NO_CREDENTIAL
-        result.finished_at = now
-    DeviceResult.objects.bulk_update(
-        results,
-        ["credential", "status", "error_category", "error_message", "finished_at"],
-        batch_size=_BATCH,
-    )
-    skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
     job_log(
         run=run,
-        message=f"credentials: {len(results) - skipped} of {len(results)} devices have one",
+        message=f"credentials: {total - skipped} of {total} devices have one",
         level=LogLevel.WARNING if skipped else LogLevel.INFO,
     )
+
+
+def _decide_credentials(results: Sequence[DeviceResult]) -> int:
+    """Give each of ``results`` its credential or skip it; gives how many were skipped."""
+    device_ids = [result.device_id for result in results if result.device_id is not None]
+    candidates = credential_candidates(device_ids=device_ids)
+    found = {pk: choices[0].credential for pk, choices in candidates.items() if choices}
+    decided = [result for result in results if result.device_id in found]
+    for result in decided:
+        assert result.device_id is not None  # by the line before
+        result.credential = found[result.device_id]
+    DeviceResult.objects.bulk_update(decided, ["credential"])
+    without = [result.pk for result in results if result.device_id not in found]
+    DeviceResult.objects.filter(pk__in=without).update(
+        status=ResultStatus.SKIPPED,
+        error_category=ErrorCategory.NO_CREDENTIAL,
+        error_message=NO_CREDENTIAL,
+        finished_at=Now(),
+    )
+    return len(without)
 
 
 @transaction.atomic
@@ -144,9 +152,9 @@ def run_finalise(*, run: JobRun) -> bool:
 
     Counts rows, never the results of a chord, and may be called at any time by anybody.
     """
-    counts = result_counts(run=run)
-    if any(counts[status] for status in OPEN_RESULT_STATUSES):
+    if _open_results(run).exists():
         return False
+    counts = result_counts(run=run)
     if counts and set(counts) == {ResultStatus.SKIPPED} and _all_without_credential(run):
         return _end(run, RunStatus.COMPLETED_NO_CREDENTIALS, NO_CREDENTIAL, counts=counts)
     if not _end(run, final_status(counts), "", counts=counts):
