@@ -14,22 +14,14 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-
-import psutil
 
 from benchmarks.database import own_database
 from benchmarks.fleet import job_over, own_broker
-from netraven_site.stack import processes
-from netraven_site.stack.supervisor import Supervisor
+from benchmarks.workers import cpu_by_process, own_workers
 
 _PACKAGES = ("celery", "kombu", "Django", "psycopg")
 _AIM = 1.1
-_READY_SECONDS = 120
 
 
 def main() -> None:
@@ -42,7 +34,7 @@ def main() -> None:
     figures: dict[int, list[tuple[float, float]]] = {}
     with own_database() as data_dir, own_broker(data_dir) as redis_url:
         os.environ["REDIS_URL"] = redis_url
-        with _workers(data_dir):
+        with own_workers(data_dir, application="benchmarks.simulated_worker"):
             for count in options.devices:
                 job = job_over(count)
                 figures[count] = [_run(job.pk), _run(job.pk)]
@@ -77,64 +69,23 @@ def _exponent(low: int, low_seconds: float, high: int, high_seconds: float) -> f
     return math.log(high_seconds / low_seconds) / math.log(high / low) if high > low else 1.0
 
 
-@contextmanager
-def _workers(data_dir: Path) -> Iterator[None]:
-    """The workers of ``manage.py up``, with the collector of the benchmark."""
-    from django.conf import settings
-
-    from netraven_site.celery import app
-
-    supervisor = Supervisor(log_directory=data_dir / "log", say=print)
-    specs = [
-        replace(spec, argv=tuple(_simulated(word) for word in spec.argv))
-        for spec in processes.workers(settings.NETRAVEN)
-    ]
-    try:
-        for spec in specs:
-            supervisor.start(spec)
-        nodes = [processes.node_name(spec.name) for spec in specs]
-        deadline = time.monotonic() + _READY_SECONDS
-        while len(app.control.ping(nodes, timeout=1, limit=len(nodes)) or []) < len(nodes):
-            if time.monotonic() > deadline:
-                raise SystemExit(f"the workers do not answer: {supervisor.failure()}")
-        yield
-    finally:
-        supervisor.stop()
-
-
-def _simulated(word: str) -> str:
-    return "benchmarks.simulated_worker" if word == "netraven_site" else word
-
-
 def _run(job_id: int) -> tuple[float, float]:
     """Seconds of one run and of CPU that all processes took meanwhile."""
     from jobs.choices import FINAL_RUN_STATUSES, RunStatus, Trigger
     from jobs.launch import request_run
     from jobs.models import Job
 
-    before, begin = _cpu(), time.perf_counter()
+    before, begin = cpu_by_process(), time.perf_counter()
     run = request_run(job=Job.objects.get(pk=job_id), trigger=Trigger.COMMAND)
     while run.status not in FINAL_RUN_STATUSES:
         time.sleep(0.2)
         run.refresh_from_db()
     wall = time.perf_counter() - begin
-    after = _cpu()
+    after = cpu_by_process()
     if run.status != RunStatus.COMPLETED_SUCCESS:
         failed = run.results.exclude(error_message="").values_list("hostname", "error_message")
         raise SystemExit(f"the run ended as {run.status}: {list(failed[:5])}")
     return wall, sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
-
-
-def _cpu() -> dict[int, float]:
-    """CPU seconds of this process and of every process below it."""
-    found: dict[int, float] = {}
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-            found[process.pid] = times.user + times.system
-        except psutil.Error:
-            continue  # it ended between the listing and the reading
-    return found
 
 
 if __name__ == "__main__":
