@@ -35,6 +35,9 @@ bench: .venv/dev ## Measure; docs/benchmarks.md explains the figures
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.history_page
 	$(BIN)/python -m benchmarks.devices_per_second
+	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.run_growth
+	$(BIN)/python -m benchmarks.waiting
 
 lock: .venv/dev ## Write the lock files anew from pyproject.toml
 	for name in : -local:local -dev:local,dev; do \

@@ -62,7 +62,7 @@ def run_create(
     if busy is not None:
         reason = f"run {busy.pk} of the same job was still open at this time"
         return _run_over_nothing(run, RUN_CANCEL, RunStatus.CANCELLED, reason)
-    devices = list(devices_with_tags(tags=job.tags.all()).order_by("hostname"))
+    devices = list(devices_with_tags(tags=job.tags.all()).order_by("hostname").only("hostname"))
     if not devices:
         reason = "no active device carries a tag of the job"
         return _run_over_nothing(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from backups.engine.errors import ErrorCategory
 from inventory.selectors import credential_candidates
@@ -53,45 +53,58 @@ def runs_take_forgotten(*, limit: int) -> list[int]:
 def run_resolve_credentials(*, run: JobRun) -> None:
     """Give each undecided device of ``run`` its first credential; skip those without any.
 
-    Takes a constant number of queries for any number of devices. Idempotent: devices that are
+    Takes a constant number of queries for each thousand devices. Idempotent: devices that are
     decided, claimed or ended stay as they are, and so do those of a run that has ended.
     """
     if not run_lock(run=run, statuses=OPEN_RUN_STATUSES):
         return
-    results = list(
+    undecided = (
         run.results.select_for_update(of=("self",))
         .filter(status=ResultStatus.PENDING, attempts=0, credential=None)
         # Without one of the columns that are written, each row would be read again for it.
         .only("pk", "run", "device", *_RESOLVED)
+        .order_by("pk")
     )
-    if not results:
+    total, resolved = 0, list[DeviceResult]()
+    while results := list(undecided[:_BATCH]):
+        total += len(results)
+        resolved += _decide_credentials(results)
+    if not total:
         return
-    device_ids = [result.device_id for result in results if result.device_id is not None]
-    candidates = credential_candidates(device_ids=device_ids)
-    now = timezone.now()
-    for result in results:
-        found = candidates.get(result.device_id or 0)
-        if found:
-            result.credential = found[0].credential
-            continue
-        result.status = ResultStatus.SKIPPED
-        result.finished_at = now
-        if result.device_id is None:
-            result.error_message = DEVICE_DELETED
-            continue
-        result.error_category = ErrorCategory.NO_CREDENTIAL
-        result.error_message = NO_CREDENTIAL
-    skipped = sum(result.status == ResultStatus.SKIPPED for result in results)
-    DeviceResult.objects.bulk_update(
-        results, _RESOLVED if skipped else ["credential"], batch_size=_BATCH
-    )
-    results_limit(run=run, results=[one for one in results if one.status == ResultStatus.PENDING])
+    results_limit(run=run, results=resolved)
     job_log(
         run=run,
         # A number behind "credentials:" would be taken for a secret.
-        message=f"resolved the credentials of {len(results) - skipped} of {len(results)} devices",
-        level=LogLevel.WARNING if skipped else LogLevel.INFO,
+        message=f"resolved the credentials of {len(resolved)} of {total} devices",
+        level=LogLevel.WARNING if len(resolved) < total else LogLevel.INFO,
     )
+
+
+def _decide_credentials(results: Sequence[DeviceResult]) -> list[DeviceResult]:
+    """Give each of ``results`` its credential or skip it; gives those that have one."""
+    device_ids = [result.device_id for result in results if result.device_id is not None]
+    candidates = credential_candidates(device_ids=device_ids)
+    found = {pk: choices[0].credential for pk, choices in candidates.items() if choices}
+    decided = [result for result in results if result.device_id in found]
+    for result in decided:
+        assert result.device_id is not None  # by the line before
+        result.credential = found[result.device_id]
+    DeviceResult.objects.bulk_update(decided, ["credential"])
+    without = [result for result in results if result.device_id not in found]
+    if without:
+        _skip(without)
+    return decided
+
+
+def _skip(results: Sequence[DeviceResult]) -> None:
+    rows = DeviceResult.objects.filter(pk__in=[result.pk for result in results])
+    rows.update(
+        status=ResultStatus.SKIPPED,
+        error_category=ErrorCategory.NO_CREDENTIAL,
+        error_message=NO_CREDENTIAL,
+        finished_at=Now(),
+    )
+    rows.filter(device=None).update(error_category="", error_message=DEVICE_DELETED)
 
 
 @transaction.atomic
@@ -119,9 +132,9 @@ def run_finalise(*, run: JobRun) -> bool:
 
     Counts rows, never the results of a chord, and may be called at any time by anybody.
     """
-    counts = result_counts(run=run)
-    if any(counts[status] for status in OPEN_RESULT_STATUSES):
+    if _open_results(run).exists():
         return False
+    counts = result_counts(run=run)
     if counts and set(counts) == {ResultStatus.SKIPPED} and _all_without_credential(run):
         status = RunStatus.COMPLETED_NO_CREDENTIALS
         return run_end(

@@ -29,6 +29,8 @@ _WORKER_END_SECONDS = 10
 _APART = (CONTROL_QUEUE, GIT_QUEUE)
 _CONTROL_THREADS = 4
 _ISOLATED_PROCESSES = 2
+#: A child that hangs is killed: above the longest deadline that may be set, and time to store.
+_ISOLATED_SECONDS = 3600 + 60
 #: Flower keeps this many tasks in memory.
 _FLOWER_TASKS = 10_000
 FLOWER_USER = "admin"
@@ -85,7 +87,7 @@ def workers_of(config: Config, queues: Sequence[str]) -> list[ProcessSpec]:
         specs.append(
             _worker(
                 *(config, "isolated", ISOLATED_QUEUE, "prefork", _ISOLATED_PROCESSES),
-                "--max-tasks-per-child=1",
+                *("--max-tasks-per-child=1", f"--time-limit={_ISOLATED_SECONDS}"),
             )
         )
     return specs
