@@ -16,7 +16,13 @@ from tests.support.git_repository import history
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.fault,
+    pytest.mark.xdist_group("faults"),
+    # The first of them starts the stack, maybe on a machine with other work.
+    pytest.mark.timeout(600),
+]
 
 Record = Callable[[Recovery], None]
 _DRAIN_SECONDS = float(SETTINGS["NETRAVEN_DRAIN_SECONDS"])
