@@ -118,6 +118,9 @@ if _DATABASE_URL != _NO_DATABASE:
         "min_size": 0,
         "max_size": NETRAVEN.database_connections,
         "timeout": 30,
+        # A server that was away is asked again soon, not after pauses that double each time: leases
+        # wait to be renewed.
+        "reconnect_timeout": 2,
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

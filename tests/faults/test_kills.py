@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import os
 import random
 import signal
@@ -18,8 +19,15 @@ from netraven_site.demo.simulator import Fault, FaultKind
 from tests.faults.lab import Lab
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
+from tests.support.worker_watch import connections_to
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.fault,
+    pytest.mark.xdist_group("faults"),
+    # The first of them starts the stack, maybe on a machine with other work.
+    pytest.mark.timeout(600),
+]
 
 Record = Callable[[Recovery], None]
 _KILLS, _SEED = 10, 20_261
@@ -122,3 +130,25 @@ def test_a_clock_that_jumps_loses_nothing_and_hides_no_death(
     assert 1 <= outcome.losses <= 6
     fault = f"clocks of all workers jump by {hours:+d} hours, one is killed"
     recovery(Recovery(fault, "the sessions of one worker", "leases", outcome.seconds))
+
+
+def test_a_cancelled_run_ends_its_sessions_and_keeps_what_is_done(
+    lab: Lab, recovery: Record
+) -> None:
+    lab.wait_workers()
+    run = lab.start_run(fault=_SOME_SECONDS)
+    lab.wait_for(run, RUNNING=4)
+    since = lab.now()
+    status, answer = lab.post(f"/api/v1/runs/{run}/cancel/")
+    assert status == http.HTTPStatus.OK, answer
+    ports = {lab.fleet.address(name)[1] for name in lab.hostnames}
+    wait_until(lambda: not connections_to(lab.up, ports), "the end of all sessions", 20)
+    seconds = (lab.now() - since).total_seconds()
+    lab.wait_end(run)
+    [(status_of_run,)] = lab.rows("SELECT status FROM jobs_jobrun WHERE id = %s", run)
+    counts = lab.statuses(run)
+    assert status_of_run == "CANCELLED"
+    assert set(counts) <= {"SUCCEEDED", "CANCELLED"}, counts
+    assert counts["CANCELLED"] >= 4, counts
+    fault = "a run is cancelled (to the end of its last session)"
+    recovery(Recovery(fault, "what it had not read", "nothing: so it was asked", seconds))

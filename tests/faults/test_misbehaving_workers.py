@@ -6,7 +6,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import LiteralString
 
 import psutil
 import pytest
@@ -16,7 +18,13 @@ from tests.support.git_repository import history
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.fault,
+    pytest.mark.xdist_group("faults"),
+    # The first of them starts the stack, maybe on a machine with other work.
+    pytest.mark.timeout(600),
+]
 
 Record = Callable[[Recovery], None]
 _DRAIN_SECONDS = float(SETTINGS["NETRAVEN_DRAIN_SECONDS"])
@@ -118,7 +126,7 @@ def test_a_frozen_worker_writes_nothing_when_it_comes_back(lab: Lab, recovery: R
     lab.wait_full_swing(run)
     since, begun = lab.now(), time.monotonic()
     frozen = lab.workers()["devices1"]
-    freeze(frozen)
+    freeze(lab, frozen)
     try:
         lab.wait_end(run)
         before, commits = lab.outcome(run, since), len(history(lab.git_directory))
@@ -141,19 +149,31 @@ def test_a_frozen_worker_writes_nothing_when_it_comes_back(lab: Lab, recovery: R
     recovery(Recovery("a worker freezes (SIGSTOP)", what, "leases, isolated pool", before.seconds))
 
 
-def freeze(process: psutil.Process) -> None:
+def freeze(lab: Lab, process: psutil.Process) -> None:
     """Stop a process at a moment at which nobody waits for a lock of its."""
 
     def frozen() -> bool:
         process.suspend()
         wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "a stopped process", 10)
-        locks = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
-        if str(process.pid) not in (pid for lock in locks for pid in lock[4:5]):
+        since = lab.now()
+        wait_until(lambda: lab.now() > since + timedelta(seconds=0.5), "half a second", 10)
+        if not holds_file_lock(process) and not lab.rows(_OLD_TRANSACTIONS, since):
             return True
         process.resume()
         return False
 
     wait_until(frozen, "a moment without a lock", 30)
+
+
+_OLD_TRANSACTIONS: LiteralString = (
+    "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND state_change <= %s"
+)
+
+
+def holds_file_lock(process: psutil.Process) -> bool:
+    """Whether the kernel knows a lock of the process, as that of the Git store."""
+    locks = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
+    return str(process.pid) in (pid for lock in locks for pid in lock[4:5])
 
 
 def test_a_device_that_kills_its_worker_ends_alone(
