@@ -101,7 +101,7 @@ def _measure(job_id: int, sender: Any) -> None:
 
     from jobs.choices import Trigger
     from jobs.models import Job, JobRun
-    from jobs.services.runs import run_create
+    from jobs.services.run_creation import run_create
     from jobs.tasks import advance, dispatch_run
 
     connection.ensure_connection()

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
 from backups.engine.types import Collection, CommandOutput, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
@@ -28,6 +28,7 @@ class SimulatedCollector:
         credential: DeviceCredential,
         platform: PlatformDefinition,
         limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         """The running-config alone; no address is connected to."""
         name = target.address.replace(".", "-")
@@ -44,6 +45,6 @@ class SimulatedCollector:
 
 @signals.worker_init.connect
 def _collect_nothing(**_: Any) -> None:
-    from backups.services import sessions
+    from jobs.services import backup
 
-    sessions.NetmikoCollector = SimulatedCollector  # type: ignore[attr-defined,assignment]
+    backup.NetmikoCollector = SimulatedCollector  # type: ignore[misc,assignment]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs.choices import RunStatus, Trigger
 from jobs.models import Job, JobRun
 from jobs.services import runs
-from jobs.services.runs import run_create
+from jobs.services.run_creation import run_create
 from jobs.tasks import advance, dispatch_run
 from tests.factories import CredentialFactory, DeviceFactory, JobFactory
 from tests.support.queues import messages_taken
