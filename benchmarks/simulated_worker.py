@@ -47,4 +47,4 @@ class SimulatedCollector:
 def _collect_nothing(**_: Any) -> None:
     from jobs.services import backup
 
-    backup.NetmikoCollector = SimulatedCollector  # type: ignore[misc,assignment]
+    backup.NetmikoCollector = SimulatedCollector  # type: ignore[attr-defined,assignment]
