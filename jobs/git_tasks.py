@@ -64,6 +64,8 @@ def maintain_git_store() -> None:
     except DeviceError as error:
         logger.warning("%s", error.message)
         return
+    for lock in done.removed_locks:
+        logger.warning("a lock that a killed git had left in the Git store is removed: %s", lock)
     logger.info(
         "the Git store is packed: %.1f MB before, %.1f MB after",
         done.before.bytes_on_disk / 1e6,

@@ -7,11 +7,13 @@ import multiprocessing
 import os
 import threading
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from backups.engine.errors import DeviceError
 from backups.engine.git import maintenance as git_maintenance
 from backups.engine.git.store import GitStore
 from tests.support.git_repository import (
@@ -213,3 +215,37 @@ def test_a_step_that_fails_is_named(store: GitStore, repository: Path) -> None:
     (repository / "packed-refs.lock").unlink()
     store.maintain()
     assert history(repository)[-1] == saved.commit
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "packed-refs.lock",
+        "refs/heads/main.lock",
+        "objects/info/commit-graph.lock",
+        "objects/info/commit-graphs/commit-graph-chain.lock",
+    ],
+)
+def test_a_lock_that_a_killed_git_left_is_removed_when_it_is_old(
+    store: GitStore, repository: Path, name: str
+) -> None:
+    store.save(request_for("a\n"))
+    lock = repository / name
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
+    an_hour_ago = time.time() - 3600
+    os.utime(lock, (an_hour_ago + 60, an_hour_ago + 60))
+    with suppress(DeviceError):
+        assert store.maintain().removed_locks == ()
+    assert lock.exists()
+    os.utime(lock, (an_hour_ago - 60, an_hour_ago - 60))
+    assert store.maintain().removed_locks == (name,)
+    assert store.save(request_for("b\n")).changed
+    assert_sound(repository)
+
+
+def test_locks_of_our_own_stay(store: GitStore, repository: Path) -> None:
+    grow(store, 2)
+    os.utime(repository / "netraven.lock", (0, 0))
+    assert store.maintain().removed_locks == ()
+    assert (repository / "netraven.lock").exists()

@@ -8,6 +8,9 @@ objects that nothing refers to stay for two weeks.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,11 @@ _PACKS_AT_MOST = 20
 #: The kind of work that only one process does at a time; a repair keeps it away.
 MAINTENANCE = "maintenance"
 _UNREACHABLE_FOR = "2.weeks.ago"
+#: Git holds a lock for moments. One of this age was left by a git that was killed.
+_STALE_SECONDS = 3600
+_LOCKS = ("*.lock", "refs/heads/*.lock", "objects/info/*.lock", "objects/info/commit-graphs/*.lock")
+#: Locks of ours are files that stay; the kernel frees them (``git_turn``).
+_OWN_LOCKS = "netraven"
 #: Bounds the memory that comparing objects takes, per thread.
 _LIMITS = ("-c", "pack.windowMemory=128m", "-c", "pack.threads=2")
 
@@ -39,6 +47,8 @@ class Maintenance:
 
     before: Size
     after: Size
+    #: Locks of Git that a killed process had left behind, as paths inside the repository.
+    removed_locks: tuple[str, ...] = ()
 
 
 def maintain(repository: Path, git: GitCommand) -> Maintenance:
@@ -52,6 +62,8 @@ def maintain(repository: Path, git: GitCommand) -> Maintenance:
             raise store_failure(
                 "Another maintenance of the Git store is under way, or a repair: try again later."
             )
+        with writing_turn(repository):
+            removed_locks = tuple(_remove_stale_locks(repository))
         before = _size(repository, git)
         if before.packs >= _PACKS_AT_MOST:
             _run(git, "repack", "-d", "-l", "-A", f"--unpack-unreachable={_UNREACHABLE_FOR}")
@@ -61,11 +73,28 @@ def maintain(repository: Path, git: GitCommand) -> Maintenance:
         with writing_turn(repository):
             _run(git, "pack-refs", "--all")
         _run(git, "commit-graph", "write", "--reachable", "--changed-paths")
-        return Maintenance(before=before, after=_size(repository, git))
+        return Maintenance(before=before, after=_size(repository, git), removed_locks=removed_locks)
+
+
+def _remove_stale_locks(repository: Path) -> Iterator[str]:
+    """Remove Git's locks that nobody holds any more, and name them.
+
+    Only in the writing turn and while no other maintenance or repair is under way: no process of
+    NetRaven holds one then.
+    """
+    oldest = time.time() - _STALE_SECONDS
+    for pattern in _LOCKS:
+        for file in repository.glob(pattern):
+            if file.name.startswith(_OWN_LOCKS):
+                continue
+            with suppress(FileNotFoundError):
+                if file.lstat().st_mtime < oldest:
+                    file.unlink()
+                    yield str(file.relative_to(repository))
 
 
 def _run(git: GitCommand, command: str, *options: str) -> None:
-    """Run one step. A lock that a killed git left behind is named by git's own words."""
+    """Run one step. A lock that another git holds is named by git's own words."""
     quiet = ["--quiet"] if command == "repack" else []
     answer = git.execute([*_LIMITS, command, *quiet, *options])
     if answer.status != 0:
