@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, LiteralString
@@ -70,6 +71,36 @@ def test_every_device_is_backed_up_all_the_same(up: Up, queues: str) -> None:
         assert (attempts, losses) == (_DEVICES, 0)
     assert revisions == _DEVICES
     wait_until(lambda: up.child("worker", "-Q", queues) not in (None, worker), "a new worker", 30)
+
+
+@pytest.mark.usefixtures("slow_devices")
+def test_devices_that_are_parked_go_on_when_a_worker_is_killed(up: Up) -> None:
+    limit = 4
+    query(up, "UPDATE credentials_tag SET max_sessions = 4 WHERE name = 'slow' RETURNING %s::text")
+    command = up.start_command("run_job", _JOB, "--wait", "--json", "--timeout", "150")
+    with command:
+        wait_until(lambda: in_full_swing(up), "devices that are done, under way and waiting", 60)
+        worker = up.child("worker", "-Q", "devices")
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        most = 0
+        while command.poll() is None:
+            [(running, parked)] = query(
+                up,
+                "SELECT count(*) FILTER (WHERE status = 'RUNNING'),"
+                " count(*) FILTER (WHERE status = 'PENDING' AND parked_at IS NOT NULL)"
+                " FROM jobs_deviceresult WHERE run_id ="
+                " (SELECT max(id) FROM jobs_jobrun WHERE job_name = %s)",
+            )
+            most = max(most, running)
+            time.sleep(0.2)
+        output, errors = command.communicate(timeout=10)
+    run = json.loads(output)
+    assert run["status"] == "COMPLETED_SUCCESS", (run, errors)
+    assert run["devices"]["succeeded"] == _DEVICES
+    assert 2 <= most <= limit
+    assert parked == 0
+    query(up, "UPDATE credentials_tag SET max_sessions = NULL RETURNING %s::text")
 
 
 def in_full_swing(up: Up) -> bool:
