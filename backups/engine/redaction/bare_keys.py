@@ -29,11 +29,10 @@ _DER = re.compile(
 )
 _BASE64_LINE = re.compile(r"[ \t]*([A-Za-z0-9+/]{1,400}={0,2})[\"']?,?[ \t\r]*")
 _AT_LINE_END = re.compile(r"[ \t\r]*$")
-_NUMBERS = (
-    *("privateExponent:", "prime1:", "prime2:", "exponent1:", "exponent2:", "coefficient:"),
-    "priv:",
+# All numbers of an RSA key follow its exponent; one of an elliptic curve has a single one.
+_NUMBER = re.compile(
+    r"^[ \t]*(?:privateExponent|prime[12]|exponent[12]|coefficient|priv):[ \t\r]*$", re.M
 )
-_NUMBER = re.compile(rf"^[ \t]*(?:{'|'.join(_NUMBERS)})[ \t\r]*$", re.M)
 _NUMBER_LINE = re.compile(r"[ \t]+((?:[0-9A-Fa-f]{2}:){1,64}[0-9A-Fa-f]{0,2})[ \t\r]*")
 _DIGEST = re.compile(r":([0-9a-f]{32})[ \t\r]*$", re.M)
 _DIGEST_LINE = re.compile(r"[^:\s]{1,64}:[^:\n]{1,128}:[0-9a-f]{32}[ \t\r]*")
@@ -44,7 +43,7 @@ def bare_key_blocks(lines: Sequence[str], text: str, taken: Container[int]) -> l
     found = [*_digests(lines, text)]
     if "Private-Lines:" in text:
         found += _putty(lines, text)
-    if any(name in text for name in _NUMBERS):
+    if "privateExponent:" in text or "priv:" in text:
         found += _numbers(lines, text)
     known = {number for block in found for number, _, _ in block.pieces}
     found += _der(lines, text, known)
