@@ -158,9 +158,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.2, "interval_max": 1.0}
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# Flower shows what was sent and what runs.
+# Flower shows what workers have taken. What still waits stands in the rows, and an event for each
+# message makes sending a wave half as dear again (docs/reliability-settings.md).
 CELERY_WORKER_SEND_TASK_EVENTS = True
-CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_TASK_SEND_SENT_EVENT = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "jobs.beat:SlotScheduler"
 CELERY_BEAT_SCHEDULE = {
