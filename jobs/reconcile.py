@@ -151,7 +151,7 @@ def _is_stalled(run: JobRun) -> bool:
     The bodies of two chords that hold a device nobody reads would send the rest never.
     """
     return (
-        run.results.filter(status=ResultStatus.PENDING, queued_at=None).exists()
+        run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None).exists()
         or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
     )
 
