@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from backups.engine.authors import commit_author
 from backups.engine.git.branch import IMPORTED, MAIN
@@ -40,9 +40,13 @@ def snapshots_commit(*, device_id: int) -> list[Snapshot]:
 
 
 def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> list[int]:
-    """Ids of devices with a snapshot that has waited for Git for so long, oldest first."""
-    before = timezone.now() - timedelta(seconds=older_than_seconds)
-    rows = Snapshot.objects.filter(state=SnapshotState.PENDING, collected_at__lt=before)
+    """Ids of devices with a snapshot that has waited for Git for so long, oldest first.
+
+    One whose time is yet to come counts as well: a clock was ahead, and it would wait for that.
+    """
+    before = Now() - timedelta(seconds=older_than_seconds)
+    waiting = Q(collected_at__lt=before) | Q(collected_at__gt=Now())
+    rows = Snapshot.objects.filter(waiting, state=SnapshotState.PENDING)
     return list(dict.fromkeys(rows.order_by("id").values_list("device_id", flat=True)[:limit]))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from pydantic import SecretStr
 
 from backups.engine.errors import DeviceError, ErrorCategory
@@ -16,7 +18,7 @@ from backups.models import Archive, Snapshot, SnapshotState
 from backups.selectors.archives import archive_bytes
 from backups.selectors.git import git_store
 from backups.selectors.snapshots import snapshot_text
-from backups.services.commits import snapshots_commit
+from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
 from backups.services.repair import store_repair
 from backups.services.retention import archives_prune
 from backups.services.verify import store_verify
@@ -26,7 +28,7 @@ from credentials.services import installation_cipher
 from inventory.models import Device
 from jobs.reconcile import reconcile
 from tests.factories import DeviceFactory
-from tests.support.git_repository import assert_sound, history
+from tests.support.git_repository import assert_sound, history, run_git
 from tests.support.stored import (
     DAMAGES,
     empty_folder,
@@ -105,6 +107,14 @@ def test_a_full_disk_only_delays_the_commit(
     assert_sound(git_directory)
 
 
+def test_a_snapshot_of_a_clock_that_was_ahead_is_committed_at_once(git_directory: Path) -> None:
+    device = DeviceFactory.create()
+    waiting = store(device, "hostname ahead\nend\n", commit=False)
+    assert devices_with_pending_snapshots(older_than_seconds=90, limit=10) == []
+    Snapshot.objects.filter(pk=waiting.pk).update(collected_at=timezone.now() + timedelta(hours=3))
+    assert devices_with_pending_snapshots(older_than_seconds=90, limit=10) == [device.pk]
+
+
 # --- a killed process ---------------------------------------------------------------------------
 
 _STORE_UNTIL_KILLED = """
@@ -115,6 +125,7 @@ from tests.support.stored import store
 draw = random.Random(16)
 devices = list(Device.objects.order_by("pk"))
 for turn in range(20):
+    connection.close()
     connection.close_pool()
     begun, told = os.pipe()
     child = os.fork()
@@ -122,10 +133,11 @@ for turn in range(20):
         revision = 0
         while True:
             for device in devices:
-                store(device, f"hostname killed\\nround {turn} {revision}\\nend\\n")
+                store(device, f"hostname sw{device.pk}\\nround {turn} {revision}\\nend\\n")
                 os.write(told, b".")
             revision += 1
-    os.read(begun, 1)
+    os.close(told)
+    assert os.read(begun, 1), "the child ended by itself"
     time.sleep(draw.uniform(0, 0.06))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -140,7 +152,7 @@ def test_kills_at_any_moment_leave_a_sound_store(
     """A process that does nothing but store is killed twenty times."""
     before = store_some(devices=3, revisions=1)
     assert in_process(_STORE_UNTIL_KILLED, git_directory=git_directory) == 0
-    assert_sound(git_directory)
+    assert_whole(git_directory)
     assert Snapshot.objects.count() >= len(before) + 20
     assert verify().is_clean
 
@@ -149,7 +161,13 @@ def test_kills_at_any_moment_leave_a_sound_store(
     assert len(set(texts().values())) == Snapshot.objects.count()
     store(Device.objects.order_by("pk")[0], "hostname next\nend\n")
     assert verify().is_clean
-    assert_sound(git_directory)
+    assert_whole(git_directory)
+
+
+def assert_whole(repository: Path) -> None:
+    """As ``assert_sound``, but for halves of files that Git does not look at and clears away."""
+    run_git(repository, "fsck", "--strict", "--full")
+    assert [path.name for path in repository.rglob("*.lock") if path.stem[:8] != "netraven"] == []
 
 
 _STORE_AND_DIE = """
