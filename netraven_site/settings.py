@@ -233,6 +233,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Backs up the configurations of network devices and tracks every change.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Two answers hold a run: one in a list, and one by itself.
+    "ENUM_NAME_OVERRIDES": {"JobRunStatusEnum": "jobs.models.columns.RUN_STATUSES"},
 }
 
 UNFOLD = {

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from jobs.choices import FINAL_RUN_STATUSES, RunStatus, Trigger
-from jobs.models.columns import choices_of, in_order
+from jobs.models.columns import RUN_STATUSES, choices_of, in_order
 from jobs.models.jobs import Job
 
 
@@ -19,9 +19,7 @@ class JobRun(models.Model):
     )
     #: Name of the job when the run was asked for; outlives the job.
     job_name = models.CharField(max_length=100)
-    status = models.CharField(
-        max_length=32, choices=choices_of(RunStatus), default=RunStatus.PENDING.value
-    )
+    status = models.CharField(max_length=32, choices=RUN_STATUSES, default=RunStatus.PENDING.value)
     #: Why the run ended as it did, where the counts do not say it; one line.
     status_reason = models.CharField(max_length=500, blank=True)
     trigger = models.CharField(max_length=10, choices=choices_of(Trigger))

@@ -197,7 +197,8 @@ def _sessions_by_key(keys: Collection[str], *, at_claim: bool) -> Counter[str]:
     counted += [key.replace("trial:", "log_in:", 1) for key in keys_of_kind(keys, LimitKind.TRIAL)]
     if not counted:
         return Counter()
-    open_sessions = Q(status=ResultStatus.RUNNING)
+    # With a snapshot the session is over, and the row waits for Git only.
+    open_sessions = Q(status=ResultStatus.RUNNING, snapshot=None)
     if not at_claim:
         open_sessions |= RELEASED & Q(queued_at__gt=Now() - RELEASE_HOLDS)
     rows = (

@@ -7,6 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backups.engine.errors import ErrorCategory
+from backups.services.store import RunLabel, backup_store
 from credentials.models import Tag
 from inventory.models import Device, Zone
 from jobs.choices import ResultStatus, RunStatus, Trigger
@@ -37,6 +39,7 @@ from tests.factories import (
     JumpHostFactory,
     TagFactory,
     ZoneFactory,
+    backup_outcome,
 )
 from tests.support.threads import all_at_once
 
@@ -493,3 +496,19 @@ def test_a_run_takes_the_ramp_of_its_job_or_of_the_installation(
     assert run_create(job=JobFactory.create(), trigger=Trigger.MANUAL).starts_per_second == 7
     job = JobFactory.create(starts_per_second=2.5)
     assert run_create(job=job, trigger=Trigger.MANUAL).starts_per_second == 2.5
+
+
+@pytest.mark.django_db
+def test_a_device_that_is_read_and_waits_for_git_holds_no_room(git_directory: Path) -> None:
+    run = run_of(*devices(2, zone=ZoneFactory.create(max_sessions=1)))
+    [row] = released(run)
+    session = claimed(row)
+    assert not parked_release_all().results
+    assert session.device is not None
+    snapshot = backup_store(
+        device=session.device,
+        outcome=backup_outcome(),
+        label=RunLabel(run_id=run.pk, job_name=run.job_name),
+    )
+    DeviceResult.objects.filter(pk=session.pk).update(snapshot=snapshot)
+    assert len(parked_release_all().results) == 1
