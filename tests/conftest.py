@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.stack_plugin", "tests.support.recovery_table"]
+pytest_plugins = [
+    "tests.support.stack_plugin",
+    "tests.support.groups",
+    "tests.support.recovery_table",
+]
 
 #: Reference data for development, beside the checkout where it exists; not part of the project.
 REFERENCE_DATA = Path(__file__).resolve().parents[2] / "shared"
@@ -23,22 +27,13 @@ def pytest_report_header() -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests belong together, and leave out those whose reference data do not exist."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """Leave out the tests that measure against reference data where it does not exist."""
     if REFERENCE_DATA.is_dir():
         return
     left_out = [item for item in items if item.get_closest_marker("corpus")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests of one group run in one process: those of a module, and all that share the stack."""
-    shares_stack = "up" in getattr(item, "fixturenames", ())
-    return "stack" if shares_stack else item.nodeid.split("::")[0]
 
 
 @pytest.hookimpl(wrapper=True)

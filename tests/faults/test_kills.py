@@ -24,7 +24,6 @@ from tests.support.worker_watch import connections_to
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.fault,
-    pytest.mark.xdist_group("faults"),
     # The first of them starts the stack, maybe on a machine with other work.
     pytest.mark.timeout(600),
 ]

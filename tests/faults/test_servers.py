@@ -17,7 +17,6 @@ from tests.support.servers import wait_until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.fault,
-    pytest.mark.xdist_group("faults"),
     # The first of them starts the stack, maybe on a machine with other work.
     pytest.mark.timeout(600),
 ]

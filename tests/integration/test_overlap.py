@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from jobs.choices import RunStatus, Trigger
+from jobs.choices import RunStatus, ScheduleType, Trigger
 from jobs.launch import request_run
 from jobs.models import Job, JobLog, JobRun
-from jobs.schedules import launch_scheduled
+from jobs.schedules import job_save_scheduled, launch_scheduled
 from jobs.services.run_creation import JobBusy
 from tests.factories import DeviceFactory, JobFactory
 from tests.support.threads import all_at_once
@@ -53,6 +54,9 @@ def test_a_scheduled_run_is_recorded_as_cancelled(job: Job) -> None:
 
 def test_a_schedule_that_fires_meanwhile_starts_nothing(job: Job) -> None:
     request_run(job=job, trigger=Trigger.MANUAL)
+    job.schedule_type, job.interval_seconds = ScheduleType.INTERVAL, 3600
+    job_save_scheduled(job=job)
+    Job.objects.update(scheduled_since=timezone.now() - timedelta(minutes=61))
     answered = launch_scheduled(job.pk)
     assert JobRun.objects.get(status=RunStatus.CANCELLED).pk == answered
 
