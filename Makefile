@@ -15,7 +15,7 @@ up: .venv/local ## Run the whole stack on this machine until Ctrl-C
 	$(BIN)/python manage.py up
 
 test: .venv/dev ## Run all tests, in two processes
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## Lint, types, import contracts, migrations
 	$(BIN)/ruff check .

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 #: Tests with whole stacks of processes; one process has them while the other does the rest.
 _WITH_STACKS = ("tests/acceptance/", "tests/faults/")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Give each test its group: those of a module stay together, and so do those with stacks.
+class GroupScheduling(LoadFileScheduling):
+    """Keeps the tests of a module together, and all those that need stacks."""
 
-    The stacks come first: they take longest.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    yield
-    items.sort(key=lambda item: not _has_stack(item))
+    def _split_scope(self, nodeid: str) -> str:
+        return "stacks" if nodeid.startswith(_WITH_STACKS) else super()._split_scope(nodeid)
 
 
-def _group(item: pytest.Item) -> str:
-    return "stacks" if _has_stack(item) else item.nodeid.split("::")[0]
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Give the processes of this run their tests."""
+    return GroupScheduling(config, log)
 
 
-def _has_stack(item: pytest.Item) -> bool:
-    return item.nodeid.startswith(_WITH_STACKS)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests with stacks first: they take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_WITH_STACKS))
