@@ -42,7 +42,7 @@ from jobs.choices import (
     Trigger,
 )
 from jobs.models import DeviceResult, Job, JobRun
-from jobs.policy.transitions import RESULT_MOVES, RETRYABLE_STATUSES, RUN_MOVES, Move
+from jobs.policy.transitions import RESULT_CLAIM, RESULT_MOVES, RETRYABLE_STATUSES, RUN_MOVES, Move
 from jobs.reconcile import reconcile
 from jobs.services.early_end import run_cancel, run_fail
 from jobs.services.results import (
@@ -57,7 +57,7 @@ from jobs.services.results import (
     result_suspect,
 )
 from jobs.services.run_creation import JobBusy, NothingToRetry, run_create, run_create_retry
-from jobs.services.runs import run_finalise
+from jobs.services.runs import run_finalise, run_start
 from jobs.tasks import dispatch_run, run_advance
 from tests.factories import CredentialFactory, DeviceFactory, JobFactory, backup_outcome
 
@@ -69,7 +69,13 @@ ROUNDS_TO_THE_END = 12
 #: Rows of a table by their ids.
 Rows = dict[int, dict[str, Any]]
 
-TROUBLE = ("broker down", "messages lost", "device deleted", "deadline", "none of it")
+TROUBLE = ("broker down", "messages lost", "device deleted", "deadline", "cancelled", "failed")
+EARLY_ENDS: dict[str, Callable[[JobRun], bool]] = {
+    "cancelled": lambda run: run_cancel(run=run, cancelled_by="jane"),
+    "failed": lambda run: run_fail(
+        run=run, status=RunStatus.FAILED_DISPATCHER_ERROR, reason="broken"
+    ),
+}
 WRITES = ("succeed", "suspect", "fail", "retry now", "retry later", "skip")
 
 
@@ -86,6 +92,10 @@ class Bag:
         if not self.is_up:
             raise OperationalError
         self.devices += [result.pk for result in results]
+
+    def lose_all(self) -> None:
+        self.starts.clear()
+        self.devices.clear()
 
     def ring(self, run_id: int) -> None:
         if self.is_up:
@@ -117,13 +127,15 @@ class RunsOfOneJob(RuleBasedStateMachine):
     result_followers = followers(RESULT_MOVES)
 
     @initialize(
-        count=st.integers(1, 5), without_credential=st.integers(0, 1), started=st.booleans()
+        count=st.sampled_from([1, 1, 2, 3, 5]),
+        without_credential=st.integers(0, 1),
+        started=st.booleans(),
     )
     def start(self, count: int, without_credential: int, started: bool) -> None:
         self.example = ExitStack()
         self.example.enter_context(transaction.atomic())
         self.bag.is_up = True
-        self.bag.starts, self.bag.devices = [], []
+        self.bag.lose_all()
         CredentialFactory.create(tags=["known"])
         self.devices: list[Device] = [
             DeviceFactory.create(tags=["all"] if number < without_credential else ["all", "known"])
@@ -151,46 +163,67 @@ class RunsOfOneJob(RuleBasedStateMachine):
 
     # --- The broker and the workers -------------------------------------------------------------
 
-    @precondition(lambda self: self.bag.starts)
     @rule(data=st.data(), again=st.booleans())
-    def deliver_a_start(self, data: st.DataObject, again: bool) -> None:
-        run_id = data.draw(st.sampled_from(self.bag.starts))
+    def deliver(self, data: st.DataObject, again: bool) -> None:
+        """A message comes, and perhaps once more later."""
+        deliveries: list[tuple[list[int], Callable[[int], object]]]
+        deliveries = [(self.bag.starts, dispatch_run), (self.bag.devices, self.claim)]
+        possible = [(messages, deliver) for messages, deliver in deliveries if messages]
+        if not possible:
+            return
+        messages, deliver = data.draw(st.sampled_from(possible))
+        pk = data.draw(st.sampled_from(messages))
         if not again:
-            self.bag.starts.remove(run_id)
-        dispatch_run(run_id)
+            messages.remove(pk)
+        deliver(pk)
 
-    @precondition(lambda self: self.bag.devices)
-    @rule(data=st.data(), again=st.booleans())
-    def deliver_a_device(self, data: st.DataObject, again: bool) -> None:
-        result_id = data.draw(st.sampled_from(self.bag.devices))
-        if not again:
-            self.bag.devices.remove(result_id)
-        self.claim(result_id)
-
-    def claim(self, result_id: int) -> None:
-        won = result_claim(result_id=result_id)
-        if won is not None:
-            self.live.append(Claim(won.pk, won.attempts))
-
-    @precondition(lambda self: self.live)
-    @rule(data=st.data(), taken_over=st.booleans())
-    def crash_or_freeze(self, data: st.DataObject, taken_over: bool) -> None:
-        """A worker falls silent, and perhaps another one gets its device."""
+    def take_a_claim(self, data: st.DataObject) -> Claim | None:
+        """The claim of a task at work; if there is none, all messages come to make one."""
+        if not self.live:
+            if self.open_run() is None:
+                self.ask_for_a_run()
+            self.deliver_everything()
+        if not self.live:
+            return None
         claim = data.draw(st.sampled_from(self.live))
         self.live.remove(claim)
         self.gone.append(claim)
-        if taken_over:
+        return claim
+
+    def deliver_everything(self) -> None:
+        for run_id in self.bag.starts:
+            dispatch_run(run_id)
+        for result_id in self.bag.devices:
+            self.claim(result_id)
+        self.bag.lose_all()
+
+    def claim(self, result_id: int) -> None:
+        before = DeviceResult.objects.select_related("run").get(pk=result_id)
+        won = result_claim(result_id=result_id)
+        if won is not None:
+            assert before.status in RESULT_CLAIM.sources
+            assert before.run.status == RunStatus.RUNNING
+            assert won.attempts == before.attempts + 1
+            self.live.append(Claim(won.pk, won.attempts))
+
+    @rule(data=st.data(), taken_over=st.booleans())
+    def fall_silent(self, data: st.DataObject, taken_over: bool) -> None:
+        """A worker crashes or freezes, and perhaps another one gets its device."""
+        claim = self.take_a_claim(data)
+        if claim is not None and taken_over:
             self.an_hour_passes()
             reconcile()
             self.claim(claim.result_id)
 
-    @precondition(lambda self: self.live)
-    @rule(data=st.data(), how=st.sampled_from(WRITES))
-    def finish(self, data: st.DataObject, how: str) -> None:
-        claim = data.draw(st.sampled_from(self.live))
-        self.live.remove(claim)
-        self.gone.append(claim)
+    @rule(data=st.data(), how=st.sampled_from(WRITES), goes_on=st.booleans())
+    def finish(self, data: st.DataObject, how: str, goes_on: bool) -> None:
+        """A task ends, and perhaps the run is told."""
+        claim = self.take_a_claim(data)
+        if claim is None:
+            return
         self.write(claim, how)
+        if goes_on:
+            run_advance(DeviceResult.objects.get(pk=claim.result_id).run_id)
 
     @precondition(lambda self: self.gone)
     @rule(data=st.data(), how=st.sampled_from(WRITES))
@@ -235,36 +268,36 @@ class RunsOfOneJob(RuleBasedStateMachine):
         self.open_runs().update(queued_at=F("queued_at") - HOUR)
         leases_renew(claims=self.live)
 
-    @rule()
-    def an_hour_passes_and_the_reconciler(self) -> None:
-        self.an_hour_passes()
-        reconcile()
-
-    @rule(data=st.data())
-    def advance(self, data: st.DataObject) -> None:
-        run_advance(self.any_run(data).pk)
-
-    @rule(data=st.data())
-    def finalise(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["later", "advance", "finalise"]))
+    def go_on(self, data: st.DataObject, how: str) -> None:
+        if how == "later":
+            self.an_hour_passes()
+            reconcile()
+            return
         run = self.any_run(data)
+        if how == "advance":
+            run_advance(run.pk)
+            return
         ready = run.status == RunStatus.RUNNING and not self.open_results(run)
         assert run_finalise(run=run) == ready
 
-    @rule(what=st.sampled_from(TROUBLE))
-    def trouble(self, what: str) -> None:
+    @rule(data=st.data(), what=st.sampled_from(TROUBLE))
+    def trouble(self, data: st.DataObject, what: str) -> None:
         self.bag.is_up = what != "broker down"
         if what == "messages lost":
-            self.bag.starts.clear()
-            self.bag.devices.clear()
+            self.bag.lose_all()
         if what == "device deleted" and self.devices:
             self.devices.pop().delete()
         if what == "deadline":
             self.open_runs().update(deadline_at=timezone.now())
             reconcile()
+        if what in {"cancelled", "failed"}:
+            run = self.any_run(data)
+            assert EARLY_ENDS[what](run) == (run.status in OPEN_RUN_STATUSES)
+            assert run_start(run=run) is False
 
     # --- People ---------------------------------------------------------------------------------
 
-    @rule()
     def ask_for_a_run(self) -> None:
         is_busy = self.open_run() is not None
         try:
@@ -274,17 +307,11 @@ class RunsOfOneJob(RuleBasedStateMachine):
         else:
             assert not is_busy
 
-    @rule(data=st.data(), cancelled=st.booleans())
-    def end_early(self, data: st.DataObject, cancelled: bool) -> None:
-        run = self.any_run(data)
-        if cancelled:
-            ended = run_cancel(run=run, cancelled_by="jane")
-        else:
-            ended = run_fail(run=run, status=RunStatus.FAILED_DISPATCHER_ERROR, reason="broken")
-        assert ended == (run.status in OPEN_RUN_STATUSES)
-
-    @rule(data=st.data())
-    def retry_failed(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), whole=st.booleans())
+    def ask_again(self, data: st.DataObject, whole: bool) -> None:
+        if whole:
+            self.ask_for_a_run()
+            return
         run = self.any_run(data)
         failed = run.results.filter(status__in=RETRYABLE_STATUSES, device__isnull=False).count()
         possible = run.status in FINAL_RUN_STATUSES and failed > 0
@@ -337,6 +364,7 @@ class RunsOfOneJob(RuleBasedStateMachine):
     def everything_ends(self) -> None:
         """With workers that do their work, repair alone brings every run to its end."""
         self.bag.is_up = True
+        self.bag.lose_all()
         self.gone += self.live
         self.live.clear()
         for _ in range(ROUNDS_TO_THE_END):
@@ -344,12 +372,7 @@ class RunsOfOneJob(RuleBasedStateMachine):
                 break
             self.an_hour_passes()
             reconcile()
-            starts, self.bag.starts = self.bag.starts, []
-            for run_id in starts:
-                dispatch_run(run_id)
-            devices, self.bag.devices = self.bag.devices, []
-            for result_id in devices:
-                self.claim(result_id)
+            self.deliver_everything()
             while self.live:
                 self.write(self.live.pop(), "succeed")
         assert self.open_run() is None
@@ -391,7 +414,7 @@ def test_nothing_is_lost_whatever_the_order(
     run_state_machine_as_test(
         RunsOfOneJob,
         settings=settings(
-            max_examples=20,
+            max_examples=40,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
