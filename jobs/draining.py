@@ -113,13 +113,11 @@ class Drain:
 class DrainStep(bootsteps.StartStopStep):
     """Gives a worker its ``Drain``. A worker inside another process has none."""
 
-    def include_if(self, worker: Any) -> bool:
-        """Signals are the main thread's."""
-        return threading.current_thread() is threading.main_thread()
-
     def start(self, worker: Any) -> None:
         """Celery has installed its own handlers just before."""
         global _drain
+        if threading.current_thread() is not threading.main_thread():
+            return  # the process, and its signals, are somebody else's
         _drain = Drain(worker)
         _drain.start()
         for name in _STOP_SIGNALS:
