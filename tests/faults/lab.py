@@ -48,6 +48,8 @@ SETTINGS = {
     "NETRAVEN_MESSAGE_TTL_SECONDS": "5",
     "NETRAVEN_DRAIN_SECONDS": "6",
     "NETRAVEN_WORKER_CONCURRENCY": "6",
+    # Devices that hang at their log-in would let the lockout guard hold the others back.
+    "NETRAVEN_LOCKOUT_DEVICES": "0",
 }
 WORKERS = ("devices1", "devices2", "control", "isolated")
 DEVICES, LINES = 18, 300

@@ -53,6 +53,8 @@ def worker(transactional_db: None, git_directory: Path) -> Iterator[None]:
         queues=list(QUEUES),
         perform_ping_check=False,
         shutdown_timeout=30,
+        # It sets the level of the root logger, for all tests that follow.
+        loglevel="WARNING",
     ):
         yield
 

@@ -199,6 +199,7 @@ def test_jump_hosts_in_the_api(call: Callable[..., tuple[int, Any]]) -> None:
         "via": None,
         "tags": ["a", "b"],
         "legacy_algorithms": False,
+        "max_sessions": None,
         "description": "",
         "host_key": "",
         "offered_host_key": "",
