@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --requirement
 
-.PHONY: help demo up test check format bench lock clean
+.PHONY: help demo up test faults check format bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -14,8 +14,11 @@ demo: .venv/local ## Show a whole backup with simulated devices, in a stack of i
 up: .venv/local ## Run the whole stack on this machine until Ctrl-C
 	$(BIN)/python manage.py up
 
-test: .venv/dev ## Run all tests, in two processes
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: .venv/dev ## Run all tests but those of faults, in two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
+
+faults: .venv/dev ## Kill, freeze and starve the processes of a whole stack
+	$(BIN)/pytest tests/faults
 
 check: .venv/dev ## Lint, types, import contracts, migrations
 	$(BIN)/ruff check .

@@ -49,10 +49,10 @@ class HandedOver:
 def commit_is_asked_by_nobody_else(*, result_id: int) -> bool:
     """Whether the device that was just handed over has to ask for its commit itself.
 
-    While another one waits, its commit is asked for or under way, and whoever carries that out
-    looks for more afterwards.
+    While an older one waits, its commit is asked for or under way, and whoever carries that out
+    looks for more afterwards. Older by id: of two that come at once, one asks.
     """
-    return not results_handed_over().exclude(pk=result_id).exists()
+    return not results_handed_over().filter(pk__lt=result_id).exists()
 
 
 def commits_are_waiting() -> bool:
