@@ -28,6 +28,7 @@ def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
             DeviceResult.objects.select_for_update(of=("self",))
             .select_related("device__zone")
             .filter(held, status=ResultStatus.RUNNING)
+            .order_by("pk")
         )
         DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(
             status=ResultStatus.PENDING, lease_until=None, queued_at=Now()

@@ -45,6 +45,7 @@ from jobs.models import DeviceResult, Job, JobRun
 from jobs.policy.transitions import RESULT_CLAIM, RESULT_MOVES, RETRYABLE_STATUSES, RUN_MOVES, Move
 from jobs.reconcile import reconcile
 from jobs.services.early_end import run_cancel, run_fail
+from jobs.services.parking import parked_release_all
 from jobs.services.results import (
     Claim,
     claims_gone,
@@ -177,6 +178,14 @@ class RunsOfOneJob(RuleBasedStateMachine):
             messages.remove(pk)
         deliver(pk)
 
+    def wake(self) -> None:
+        """What the heartbeat does for parked devices."""
+        released = parked_release_all()
+        if self.bag.is_up:
+            self.bag.send(released.results)
+        for run_id in released.run_ids:
+            run_advance(run_id)
+
     def take_a_claim(self, data: st.DataObject) -> Claim | None:
         """The claim of a task at work; if there is none, all messages come to make one."""
         if not self.live:
@@ -273,6 +282,7 @@ class RunsOfOneJob(RuleBasedStateMachine):
         if how == "later":
             self.an_hour_passes()
             reconcile()
+            self.wake()
             return
         run = self.any_run(data)
         if how == "advance":
@@ -375,6 +385,8 @@ class RunsOfOneJob(RuleBasedStateMachine):
             self.deliver_everything()
             while self.live:
                 self.write(self.live.pop(), "succeed")
+                self.wake()
+                self.deliver_everything()
         assert self.open_run() is None
         self.everything_fits()
 
