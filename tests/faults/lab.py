@@ -46,7 +46,7 @@ SETTINGS = {
     "NETRAVEN_HEARTBEAT_SECONDS": "1",
     "NETRAVEN_RECONCILE_SECONDS": "1",
     "NETRAVEN_MESSAGE_TTL_SECONDS": "5",
-    "NETRAVEN_DRAIN_SECONDS": "6",
+    "NETRAVEN_DRAIN_SECONDS": "10",
     "NETRAVEN_WORKER_CONCURRENCY": "6",
     # Devices that hang at their log-in would let the lockout guard hold the others back.
     "NETRAVEN_LOCKOUT_DEVICES": "0",
@@ -184,7 +184,8 @@ class Lab:
             statuses = self.statuses(run_id)
             return all(statuses[name] >= count for name, count in counts.items())
 
-        wait_until(reached, f"{counts} in run {run_id}", 60)
+        with self._explained(run_id):
+            wait_until(reached, f"{counts} in run {run_id}", 60)
 
     def wait_full_swing(self, run_id: int) -> None:
         """Until devices of the run are done, under way and waiting."""
@@ -199,7 +200,30 @@ class Lab:
                 return status in FINAL_RUN_STATUSES
             return False
 
-        wait_until(ended, f"the end of run {run_id}", seconds)
+        with self._explained(run_id):
+            wait_until(ended, f"the end of run {run_id}", seconds)
+
+    @contextmanager
+    def _explained(self, run_id: int) -> Iterator[None]:
+        """Put how the run stands, and the end of its log, into an AssertionError."""
+        try:
+            yield
+        except AssertionError as error:
+            devices = self.rows(
+                "SELECT hostname, status, attempts, losses, lease_until, queued_at, retry_at,"
+                " parked_at, clock_timestamp()"
+                " FROM jobs_deviceresult WHERE run_id = %s ORDER BY hostname",
+                run_id,
+            )
+            log = self.rows(
+                "SELECT created_at, message FROM jobs_joblog WHERE run_id = %s"
+                " ORDER BY id DESC LIMIT 40",
+                run_id,
+            )
+            lines = [" ".join(map(str, row)) for row in [*devices, *reversed(log)]]
+            lines.append(f"workers: {sorted(self.workers())}")
+            error.add_note("\n".join(lines))
+            raise
 
     def wait_workers(self) -> None:
         """Until every worker of the stack waits for messages, so that a fault finds it at work."""
@@ -227,6 +251,12 @@ class Lab:
                     name = arguments[arguments.index("-n") + 1].partition("@")[0]
                     found[name] = process
         return found
+
+    def reads_device(self, process: psutil.Process) -> bool:
+        """Whether the process has a session with a device."""
+        ports = {self.fleet.address(name)[1] for name in self.hostnames}
+        talks = process.net_connections("tcp")
+        return any(one.raddr and one.raddr.port in ports for one in talks)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to a worker, ``beat`` or ``web``; its process id."""

@@ -115,7 +115,7 @@ def test_a_clock_that_jumps_loses_nothing_and_hides_no_death(
     """All workers are hours wrong from the middle of a run on, and one of them dies."""
     lab.wait_workers()
     run = lab.start_run(fault=_SOME_SECONDS)
-    lab.wait_for(run, RUNNING=2)
+    wait_until(lambda: lab.reads_device(lab.workers()["devices1"]), "a session to be killed", 60)
     (faults / "clock").write_text(str(hours * 3600))
     try:
         lab.set_fault(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import threading
 
 import paramiko
 from netmiko.channel import Channel, SSHChannel
@@ -86,11 +87,15 @@ class BoundedSSHChannel(SSHChannel, BoundedChannel):
         # Nobody reads it apart, and Paramiko would keep all of it, whatever the window.
         conn.set_combine_stderr(True)
         self.intake = Intake(MAX_LOGIN_BYTES)
+        # Paramiko's own wait goes by the wall clock: when that is set back, it waits for hours.
+        self._readable = threading.Event()
+        conn.in_buffer.set_event(self._readable)
 
     def read_bytes(self, timeout: float) -> bytes:
         """See BoundedChannel."""
         self.refuse_excess()
-        self._channel.settimeout(timeout)
+        if not self._readable.wait(timeout):
+            return b""
         try:
             data = self._channel.recv(READ_BYTES)
         except TimeoutError:
