@@ -166,7 +166,7 @@ def _end_children(pids: Collection[int]) -> None:
 def _hand_back_devices(*, isolated: bool = False) -> None:
     """Devices of this process to PENDING. Without a database their leases run out."""
     try:
-        results = claims_hand_back(claims=leases.held_now())
+        results = claims_hand_back(claims=leases.close())
         if isolated:
             # Their parent puts back the messages of threads, but not those of children that ended.
             resend(results, isolated=True)

@@ -9,21 +9,58 @@ from contextlib import contextmanager
 from backups.engine.cancellation import Cancellation
 from jobs.services.results import Claim, claims_gone
 
-_lock = threading.Lock()
+#: How long the end of a worker waits for claims that are just being taken.
+_TAKING_SECONDS = 2.0
+_lock = threading.Condition()
 _held: dict[Claim, Cancellation] = {}
+_taking = 0
+_closed = False
+
+
+class WorkerEnds(Exception):
+    """This process takes no more claims; the message is somebody else's."""
 
 
 @contextmanager
-def held(claim: Claim) -> Iterator[Cancellation]:
-    """Have ``claim`` renewed while the block runs; gives what ends its session from outside."""
+def taking() -> Iterator[None]:
+    """Around the taking of a claim and its ``hold``, so that ``close`` misses none.
+
+    Raises WorkerEnds once the process is closed.
+    """
+    global _taking
+    with _lock:
+        if _closed:
+            raise WorkerEnds
+        _taking += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _taking -= 1
+            _lock.notify_all()
+
+
+def close() -> frozenset[Claim]:
+    """Let this process take no more claims, for ever; gives those that it holds."""
+    global _closed
+    with _lock:
+        _closed = True
+        _lock.wait_for(lambda: _taking == 0, _TAKING_SECONDS)
+        return frozenset(_held)
+
+
+def hold(claim: Claim) -> Cancellation:
+    """Have ``claim`` renewed until ``release``; gives what ends its session from outside."""
     cancellation = Cancellation()
     with _lock:
         _held[claim] = cancellation
-    try:
-        yield cancellation
-    finally:
-        with _lock:
-            _held.pop(claim, None)
+    return cancellation
+
+
+def release(claim: Claim) -> None:
+    """Renew ``claim`` no more."""
+    with _lock:
+        _held.pop(claim, None)
 
 
 def held_now() -> frozenset[Claim]:

@@ -10,12 +10,14 @@ from typing import Any
 
 from celery import Task, chord, shared_task
 from celery.canvas import Signature
+from celery.exceptions import Reject
 from django.conf import settings
 from django.db import InterfaceError
 from django.db import OperationalError as DatabaseDown
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from backups.engine.cancellation import Cancellation
 from backups.services.remotes import remotes_mark_changed
 from backups.services.retention import archives_prune
 from inventory.models import Device
@@ -76,14 +78,16 @@ def device_queue(device: Device | None) -> str:
 @shared_task(name="jobs.backup_device", bind=True, max_retries=None, ignore_result=True)
 def backup_device(self: Task[..., Any], result_id: int) -> str:
     """Back up one device. Never raises for what a device does, so that its chord completes."""
-    with database_use():
-        result = result_claim(result_id=result_id)
-    if result is None:
+    taken = _take(result_id)
+    if taken is None:
         return "nothing to do"
-    with leases.held(Claim(result.pk, result.attempts)) as cancellation:
+    result, cancellation = taken
+    try:
         done = device_back_up(
             result=result, cancellation=cancellation, on_proven=lambda: _end_probation(result)
         )
+    finally:
+        leases.release(Claim(result.pk, result.attempts))
     if result.limit_keys or result.parked_reason or (done is not None and done.was_refused):
         with database_use():
             released = room_made(result=result)
@@ -97,6 +101,21 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
     if done.retry_seconds is not None:
         raise self.retry(countdown=done.retry_seconds, **_label(result))
     return str(done.status)
+
+
+def _take(result_id: int) -> tuple[DeviceResult, Cancellation] | None:
+    """The claimed row and what ends its session; None when there is nothing to do.
+
+    Raises Reject in a worker that has handed back its devices and is about to end.
+    """
+    try:
+        with leases.taking(), database_use():
+            result = result_claim(result_id=result_id)
+            if result is None:
+                return None
+            return result, leases.hold(Claim(result.pk, result.attempts))
+    except leases.WorkerEnds as error:
+        raise Reject(reason="the worker ends", requeue=True) from error
 
 
 @shared_task(name="jobs.commit_snapshots", ignore_result=True)

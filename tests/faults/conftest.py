@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.acceptance.conftest import succeeded
@@ -64,3 +65,16 @@ def lab(stack_directory: Path, small_disks: Disks | None, faults: Path) -> Itera
     with running_lab(stack_directory, **settings) as lab:
         yield lab
         succeeded(lab.up.command("verify_store"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have a failure show how the run stood that it is about."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and lab is not None:
+        with suppress(psycopg.Error):
+            report.sections.append(("the run", lab.story()))
+    return report

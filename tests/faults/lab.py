@@ -165,6 +165,20 @@ class Lab:
         )
         return int(count)
 
+    def story(self) -> str:
+        """How the newest run stands, line by line, with its log: for a test that failed."""
+        [(newest,)] = self.rows("SELECT max(id) FROM jobs_jobrun")
+        devices = self.rows(
+            "SELECT hostname, status, attempts, losses, lease_until, queued_at, retry_at,"
+            " parked_at FROM jobs_deviceresult WHERE run_id = %s ORDER BY hostname",
+            newest,
+        )
+        log = self.rows(
+            "SELECT created_at, message FROM jobs_joblog WHERE run_id = %s ORDER BY id", newest
+        )
+        lines = [" ".join(map(str, row)) for row in [*devices, *log]]
+        return "\n".join([*lines, f"workers: {sorted(self.workers())}"])
+
     def now(self) -> Any:
         """The database's clock."""
         [(now,)] = self.rows("SELECT clock_timestamp()")
@@ -184,8 +198,7 @@ class Lab:
             statuses = self.statuses(run_id)
             return all(statuses[name] >= count for name, count in counts.items())
 
-        with self._explained(run_id):
-            wait_until(reached, f"{counts} in run {run_id}", 60)
+        wait_until(reached, f"{counts} in run {run_id}", 60)
 
     def wait_full_swing(self, run_id: int) -> None:
         """Until devices of the run are done, under way and waiting."""
@@ -200,30 +213,7 @@ class Lab:
                 return status in FINAL_RUN_STATUSES
             return False
 
-        with self._explained(run_id):
-            wait_until(ended, f"the end of run {run_id}", seconds)
-
-    @contextmanager
-    def _explained(self, run_id: int) -> Iterator[None]:
-        """Put how the run stands, and the end of its log, into an AssertionError."""
-        try:
-            yield
-        except AssertionError as error:
-            devices = self.rows(
-                "SELECT hostname, status, attempts, losses, lease_until, queued_at, retry_at,"
-                " parked_at, clock_timestamp()"
-                " FROM jobs_deviceresult WHERE run_id = %s ORDER BY hostname",
-                run_id,
-            )
-            log = self.rows(
-                "SELECT created_at, message FROM jobs_joblog WHERE run_id = %s"
-                " ORDER BY id DESC LIMIT 40",
-                run_id,
-            )
-            lines = [" ".join(map(str, row)) for row in [*devices, *reversed(log)]]
-            lines.append(f"workers: {sorted(self.workers())}")
-            error.add_note("\n".join(lines))
-            raise
+        wait_until(ended, f"the end of run {run_id}", seconds)
 
     def wait_workers(self) -> None:
         """Until every worker of the stack waits for messages, so that a fault finds it at work."""

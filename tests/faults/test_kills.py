@@ -85,6 +85,32 @@ def kill_one(lab: Lab, draw: random.Random) -> None:
         os.kill(draw.choice(sorted(alive, key=lambda one: one.pid)).pid, signal.SIGKILL)
 
 
+def test_devices_that_wait_for_room_survive_the_death_of_those_who_have_it(
+    lab: Lab, recovery: Record
+) -> None:
+    """Two sessions at once; whoever has them dies, and with it the one who would make room."""
+    lab.wait_workers()
+    lab.execute("UPDATE credentials_tag SET max_sessions = 2 WHERE name = 'lab'")
+    try:
+        run = lab.start_run()
+        parked = (
+            "SELECT count(*) FROM jobs_deviceresult WHERE run_id = %s AND parked_at IS NOT NULL"
+        )
+        wait_until(lambda: lab.rows(parked, run)[0][0] >= 2, "devices that wait", 60)
+        lab.wait_for(run, RUNNING=2)
+        since = lab.now()
+        for name in ("devices1", "devices2"):
+            lab.kill(name)
+        lab.wait_end(run)
+    finally:
+        lab.execute("UPDATE credentials_tag SET max_sessions = NULL")
+    outcome = lab.outcome(run, since)
+    assert outcome.status == "COMPLETED_SUCCESS"
+    assert outcome.losses >= 1
+    fault = "both workers are killed while devices wait for room"
+    recovery(Recovery(fault, "the sessions under way", "leases free their room", outcome.seconds))
+
+
 def test_two_schedulers_start_a_run_once(lab: Lab) -> None:
     lab.wait_workers()
     lab.set_fault(None)

@@ -224,10 +224,14 @@ def test_only_the_sessions_of_lost_claims_are_called_off() -> None:
     run = JobRunFactory.create()
     results = [result_claim(result_id=DeviceResultFactory.create(run=run).pk) for _ in range(2)]
     claims = [Claim(result.pk, result.attempts) for result in results if result is not None]
-    with leases.held(claims[0]) as first, leases.held(claims[1]) as second:
+    first, second = map(leases.hold, claims)
+    try:
         DeviceResult.objects.filter(pk=claims[0].result_id).update(attempts=2)
         leases.call_off_gone()
         assert (first.cancelled, second.cancelled) == (True, False)
+    finally:
+        for claim in claims:
+            leases.release(claim)
 
 
 # --- Races --------------------------------------------------------------------------------------

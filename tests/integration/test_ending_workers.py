@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from celery.exceptions import Reject
 from django.db import OperationalError, connection, transaction
 
 from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
@@ -13,6 +14,7 @@ from backups.engine.errors import ErrorCategory
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition, get_platform
+from jobs import leases
 from jobs.choices import ResultStatus
 from jobs.models import ConnectionLog, DeviceResult, JobLog
 from jobs.services import session_watch
@@ -20,6 +22,7 @@ from jobs.services.hand_back import claims_hand_back
 from jobs.services.results import Claim, leases_renew, result_claim, result_fail
 from jobs.services.session_watch import WatchedCollector, session_abandon, sessions_overdue
 from jobs.services.sessions import outlasts_database
+from jobs.tasks import backup_device
 from tests.factories import DeviceResultFactory
 from tests.support.waiting import wait_for
 
@@ -67,6 +70,37 @@ def test_whoever_handed_a_device_back_writes_nothing_more() -> None:
     assert not fail(claim)
     assert claims_hand_back(claims=[claim]) == []
     assert DeviceResult.objects.get(pk=claim.result_id).status == ResultStatus.RUNNING
+
+
+def test_an_ending_worker_takes_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "_closed", True)
+    result = DeviceResultFactory.create()
+    with pytest.raises(Reject, match="the worker ends") as rejected:
+        backup_device.run(result.pk)
+    assert "requeue=True" in repr(rejected.value)
+    row = DeviceResult.objects.get(pk=result.pk)
+    assert (row.status, row.attempts) == (ResultStatus.PENDING, 0)
+
+
+def test_an_ending_worker_hands_back_what_is_just_being_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "_closed", False)
+    claim, closed = Claim(1, 1), threading.Event()
+    held: list[Claim] = []
+
+    def end() -> None:
+        held.extend(leases.close())
+        closed.set()
+
+    with leases.taking():
+        threading.Thread(target=end).start()
+        wait_for(lambda: leases._closed, "the close")
+        assert not closed.is_set()
+        leases.hold(claim)
+    assert closed.wait(20)
+    leases.release(claim)
+    assert held == [claim]
 
 
 class Stuck:
