@@ -62,7 +62,7 @@ def lab(stack_directory: Path, small_disks: Disks | None, faults: Path) -> Itera
         "FAULTS": str(faults),
         "NETRAVEN_GIT_PATH": str(stack_directory / "git" / "configs.git"),
     }
-    with running_lab(stack_directory, **settings) as lab:
+    with running_lab(stack_directory, settings) as lab:
         yield lab
         succeeded(lab.up.command("verify_store"))
 

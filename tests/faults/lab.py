@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -320,9 +320,11 @@ class Lab:
 
 
 @contextmanager
-def running_lab(directory: Path, **settings: str) -> Iterator[Lab]:
-    """A stack that knows its devices and has backed them up once; ``settings`` on top of ours."""
-    hostnames = [f"sw{number:02}" for number in range(DEVICES)]
+def running_lab(
+    directory: Path, settings: Mapping[str, str], devices: int = DEVICES
+) -> Iterator[Lab]:
+    """A stack that knows its devices and a job over them; ``settings`` on top of ours."""
+    hostnames = [f"sw{number:02}" for number in range(devices)]
     password = canary("Login")
     with ExitStack() as resources:
         specs = [device_spec(PLATFORM, name, password=password, lines=LINES) for name in hostnames]
@@ -330,10 +332,10 @@ def running_lab(directory: Path, **settings: str) -> Iterator[Lab]:
         up = Up(directory / "data", **{**SETTINGS, "NETRAVEN_WORKER_PROCESSES": "2", **settings})
         resources.callback(up.kill_all)
         up.start()
-        devices = "\n".join(
+        rows = "\n".join(
             ",".join([name, *map(str, fleet.address(name)), PLATFORM, "lab"]) for name in hostnames
         )
-        succeeded(up.command("shell", "-v0", "-c", _INTRODUCE, stdin=f"{password}\n{devices}\n"))
+        succeeded(up.command("shell", "-v0", "-c", _INTRODUCE, stdin=f"{password}\n{rows}\n"))
         git_directory = Path(settings.get("NETRAVEN_GIT_PATH", up.data_dir / "configs.git"))
         yield Lab(up, fleet, hostnames, git_directory)
 
