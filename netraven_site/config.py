@@ -173,6 +173,8 @@ class Config(BaseSettings):
     #: A credential that so many devices of a run in a row refuse is not used any more in that run;
     #: 0 switches this off.
     lockout_devices: int = Field(default=3, ge=0, le=100)
+    #: So many credentials one device may refuse in a run before it is given up; 1 = no fallback.
+    credential_attempts: int = Field(default=5, ge=1, le=100)
 
     # Circuit breaker of one device.
     #: Runs in a row in which it could not be reached; 0 switches the breaker off.

@@ -26,7 +26,7 @@ from credentials.models import Credential
 from credentials.secret import DeviceCredential
 from credentials.services import CredentialError, credential_open
 from inventory.models import Device
-from inventory.selectors import credential_candidates
+from inventory.resolution import credential_candidates
 from inventory.services import device_save
 from jobs.models import DetectionState, PlatformDetection
 from jobs.services.logs import safe_message
