@@ -16,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from credentials.models import Credential, Tag
-from credentials.services import SECRET_FIELDS, credential_set_secrets
+from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -75,10 +75,9 @@ class CredentialForm(forms.ModelForm[Credential]):
         secrets = {field: self.cleaned_data.get(field) or None for field in SECRET_FIELDS}
         try:
             credential_set_secrets(credential=self.instance, **secrets)
+            credential_check(credential=self.instance)
         except ValidationError as error:
             self.add_error(None, error)
-        if not (self.instance.has_password or self.instance.has_ssh_key):
-            self.add_error("password", "A credential needs a password or an SSH key.")
         return cleaned
 
 

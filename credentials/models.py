@@ -21,6 +21,11 @@ validate_name = RegexValidator(
 )
 
 
+#: What would end the line at the device's prompt is no part of a user name.
+validate_username = RegexValidator(
+    r"\A[^\x00-\x1f\x7f]+\Z", "A user name has no line break and no other control character."
+)
+
 MAX_TAG_LENGTH = 64
 
 
@@ -61,7 +66,7 @@ class Credential(models.Model):
     MAX_PRIORITY = 1000
 
     name = models.CharField(max_length=100, validators=[validate_name])
-    username = models.CharField(max_length=128)
+    username = models.CharField(max_length=128, validators=[validate_username])
     priority = models.PositiveSmallIntegerField(
         default=100,
         validators=[MinValueValidator(MIN_PRIORITY), MaxValueValidator(MAX_PRIORITY)],
@@ -118,6 +123,10 @@ class Credential(models.Model):
     @property
     def has_ssh_key(self) -> bool:
         return self.sealed_ssh_key is not None
+
+    @property
+    def has_passphrase(self) -> bool:
+        return self.sealed_ssh_key_passphrase is not None
 
 
 class InstallationKey(models.Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from django.conf import settings
@@ -71,19 +71,41 @@ def credential_create(
         description=description,
         max_sessions=max_sessions,
     )
-    credential_set_secrets(
-        credential=credential,
-        password=password,
-        enable_secret=enable_secret,
-        ssh_key=ssh_key,
-        ssh_key_passphrase=ssh_key_passphrase,
-    )
-    if not (credential.has_password or credential.has_ssh_key):
-        raise ValidationError("A credential needs a password or an SSH key.")
+    secrets = {
+        "password": password,
+        "enable_secret": enable_secret,
+        "ssh_key": ssh_key,
+        "ssh_key_passphrase": ssh_key_passphrase,
+    }
+    return credential_save(credential=credential, secrets=secrets, tags=tags)
+
+
+@transaction.atomic
+def credential_save(
+    *,
+    credential: Credential,
+    secrets: Mapping[str, str | None],
+    tags: Iterable[Tag] | None = None,
+) -> Credential:
+    """Validate and save ``credential`` with ``secrets`` as ``credential_set_secrets`` takes them.
+
+    None leaves its tags as they are. Raises ValidationError, whose messages hold no secret.
+    """
+    credential_set_secrets(credential=credential, **secrets)
+    credential_check(credential=credential)
     credential.full_clean()
     credential.save()
-    credential.tags.set(tags)
+    if tags is not None:
+        credential.tags.set(tags)
     return credential
+
+
+def credential_check(*, credential: Credential) -> None:
+    """Raise ValidationError for a credential that nobody could log in with."""
+    if not (credential.has_password or credential.has_ssh_key):
+        raise ValidationError({"password": "A credential needs a password or an SSH key."})
+    if credential.has_passphrase and not credential.has_ssh_key:
+        raise ValidationError({"ssh_key_passphrase": "There is no SSH key that it could open."})
 
 
 def credential_set_secrets(*, credential: Credential, **secrets: str | None) -> None:
@@ -149,7 +171,9 @@ def _opened(credential: Credential, field: str) -> str | None:
 def _check_secret(field: str, value: str) -> None:
     if len(value) > _MAX_SECRET_LENGTH:
         raise ValidationError({field: "This is too long for a secret."})
-    if field in {"ssh_key"}:
+    if field == "ssh_key":
+        if "PRIVATE KEY-----" not in value:
+            raise ValidationError({field: "This is no private key in OpenSSH or PEM form."})
         return
     if any(character in value for character in "\r\n\x00"):
         raise ValidationError({field: "A secret has no line break and no NUL character."})

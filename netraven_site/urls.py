@@ -29,8 +29,8 @@ from backups.api.snapshots import (
     SnapshotViewSet,
 )
 from backups.api.suspects import SuspectViewSet
-from credentials.api import TagViewSet
-from inventory.api import DeviceViewSet, JumpHostViewSet
+from credentials.api import CredentialViewSet, TagViewSet
+from inventory.api import DeviceViewSet, JumpHostViewSet, ZoneViewSet
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
 from jobs.api.metrics import metrics
@@ -45,6 +45,8 @@ router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
 router.register("jump-hosts", JumpHostViewSet, basename="jump-host")
 router.register("tags", TagViewSet, basename="tag")
+router.register("zones", ZoneViewSet, basename="zone")
+router.register("credentials", CredentialViewSet, basename="credential")
 router.register("jobs", JobViewSet, basename="job")
 router.register("runs", JobRunViewSet, basename="run")
 router.register("device-results", DeviceResultViewSet, basename="device-result")
