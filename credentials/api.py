@@ -163,6 +163,8 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
             "tags",
             "description",
             "max_sessions",
+            "provider",
+            "reference",
             *SECRET_FIELDS,
             *read_only_fields,
         ]
@@ -194,6 +196,7 @@ class CredentialViewSet(viewsets.ModelViewSet[Credential]):
         "username": ["exact"],
         "priority": ["exact"],
         "is_active": ["exact"],
+        "provider": ["exact"],
         "tags__name": ["exact"],
     }
     search_fields = ["name", "username", "description"]

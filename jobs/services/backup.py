@@ -18,9 +18,9 @@ from backups.services.commits import snapshots_commit
 from backups.services.host_keys import host_key_offered
 from backups.services.sessions import backup_collect, backup_request
 from backups.services.store import RunLabel, backup_store
+from backups.targets import opened_credential
 from credentials.models import Credential
 from credentials.secret import DeviceCredential
-from credentials.services import CredentialError, credential_open
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
@@ -119,10 +119,7 @@ def _credential(result: DeviceResult) -> DeviceCredential:
         raise DeviceError(
             ErrorCategory.NO_CREDENTIAL, "the credential of this device was deleted during the run"
         )
-    try:
-        return credential_open(credential=result.credential)
-    except CredentialError as error:
-        raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
+    return opened_credential(result.credential)
 
 
 @outlasts_database

@@ -84,6 +84,23 @@ def test_secrets_are_kept_replaced_and_removed(call: Call) -> None:
     assert stored(pk)["password"] == "new"
 
 
+def test_a_provider_goes_by_reference_and_takes_no_secret(call: Call) -> None:
+    vault = {"name": "lab", "username": "netops", "provider": "vault", "reference": "network/lab"}
+    status, answer = call("POST", "credentials/", vault | {"password": "Zq9-CANARY"})
+    assert status == 400 and list(answer["error"]["fields"]) == ["provider"]
+    status, answer = call("POST", "credentials/", vault | {"reference": "a/../b"})
+    assert status == 400 and "'a/../b' is no reference" in answer["error"]["message"]
+    status, made = call("POST", "credentials/", vault)
+    assert status == 201
+    assert (made["provider"], made["reference"], made["has_password"]) == (
+        "vault",
+        "network/lab",
+        False,
+    )
+    assert call("GET", "credentials/?provider=vault")[1]["count"] == 1
+    assert call("GET", "credentials/?provider=stored")[1]["count"] == 0
+
+
 def test_lists_are_filtered_searched_and_hold_no_secret(call: Call) -> None:
     for name, tag in [("a", "core"), ("b", "core"), ("c", "edge")]:
         CredentialFactory.create(name=name, tags=[tag], username=f"user-{name}")
