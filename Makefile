@@ -38,6 +38,7 @@ bench: .venv/dev ## Measure; docs/benchmarks.md explains the figures
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.history_page
 	$(BIN)/python -m benchmarks.devices_per_second
+	$(BIN)/python -m benchmarks.resolve
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.run_growth
 	$(BIN)/python -m benchmarks.waiting

@@ -7,7 +7,9 @@ from django.conf import settings
 from backups.engine.collector import SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.types import DeviceTarget, HostKeyMode, JumpTarget, Transport
-from credentials.services import CredentialError, credential_open
+from credentials.models import Credential
+from credentials.secret import DeviceCredential
+from credentials.services import CredentialError, ProviderError, credential_open
 from inventory.models import Device, JumpHost
 from inventory.selectors import jump_hosts_of
 
@@ -43,6 +45,20 @@ def session_limits(*, device: Device) -> SessionLimits:
     )
 
 
+def opened_credential(credential: Credential, *, jump_host: str | None = None) -> DeviceCredential:
+    """The secrets of ``credential`` for one session, with a device or on the way to one.
+
+    Raises DeviceError.
+    """
+    where = f"jump host '{jump_host}': " if jump_host else ""
+    try:
+        return credential_open(credential=credential)
+    except ProviderError as error:
+        raise DeviceError(ErrorCategory.SECRET_UNAVAILABLE, f"{where}{error}") from error
+    except CredentialError as error:
+        raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, f"{where}{error}") from error
+
+
 def _jump_target(jump: JumpHost, mode: HostKeyMode) -> JumpTarget:
     """``jump`` with its secrets; the zone of the device decides about its host key, too."""
     if not jump.credential.is_active:
@@ -51,12 +67,7 @@ def _jump_target(jump: JumpHost, mode: HostKeyMode) -> JumpTarget:
             f"jump host '{jump.name}': its credential '{jump.credential.name}' is inactive; "
             "activate it, or give the jump host another one",
         )
-    try:
-        credential = credential_open(credential=jump.credential)
-    except CredentialError as error:
-        raise DeviceError(
-            ErrorCategory.CREDENTIAL_FAILURE, f"jump host '{jump.name}': {error}"
-        ) from error
+    credential = opened_credential(jump.credential, jump_host=jump.name)
     return JumpTarget(
         name=jump.name,
         address=jump.ip_address,

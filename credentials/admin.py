@@ -16,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from credentials.models import Credential, Tag
-from credentials.services import SECRET_FIELDS, credential_set_secrets
+from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -68,17 +68,21 @@ class CredentialForm(forms.ModelForm[Credential]):
             "tags",
             "description",
             "max_sessions",
+            "provider",
+            "reference",
         ]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         secrets = {field: self.cleaned_data.get(field) or None for field in SECRET_FIELDS}
+        # They decide what becomes of the secrets, and are on the instance only after this.
+        self.instance.provider = self.cleaned_data.get("provider", self.instance.provider)
+        self.instance.reference = self.cleaned_data.get("reference", self.instance.reference)
         try:
             credential_set_secrets(credential=self.instance, **secrets)
+            credential_check(credential=self.instance)
         except ValidationError as error:
             self.add_error(None, error)
-        if not (self.instance.has_password or self.instance.has_ssh_key):
-            self.add_error("password", "A credential needs a password or an SSH key.")
         return cleaned
 
 
@@ -94,7 +98,16 @@ class CredentialAdmin(ModelAdmin[Credential]):
         ("Politeness", {"fields": ["max_sessions"]}),
         (
             "Secrets",
-            {"fields": ["password", "enable_secret", "ssh_key", "ssh_key_passphrase"]},
+            {
+                "fields": [
+                    "provider",
+                    "reference",
+                    "password",
+                    "enable_secret",
+                    "ssh_key",
+                    "ssh_key_passphrase",
+                ]
+            },
         ),
     ]
 

@@ -21,6 +21,11 @@ validate_name = RegexValidator(
 )
 
 
+#: What would end the line at the device's prompt is no part of a user name.
+validate_username = RegexValidator(
+    r"\A[^\x00-\x1f\x7f]+\Z", "A user name has no line break and no other control character."
+)
+
 MAX_TAG_LENGTH = 64
 
 
@@ -50,18 +55,28 @@ class Tag(models.Model):
         return self.name
 
 
+class Provider(models.TextChoices):
+    """Where the secrets of a credential are; all but the first are in ``credentials.providers``."""
+
+    STORED = "stored", "NetRaven, encrypted"
+    ENVIRONMENT = "environment", "Environment of the worker"
+    FILE = "file", "Files of the worker"
+    VAULT = "vault", "HashiCorp Vault"
+
+
 class Credential(models.Model):
-    """A user name with a password, an enable secret and/or an SSH key, all encrypted.
+    """A user name with a password, an enable secret and/or an SSH key.
 
     Applies to every device that shares a tag with it, the lowest priority number first. The secret
     columns hold what ``credentials.cipher`` sealed; ``credentials.services`` writes and opens them.
+    They are empty where another provider has the secrets: then there is a reference only.
     """
 
     MIN_PRIORITY = 1
     MAX_PRIORITY = 1000
 
     name = models.CharField(max_length=100, validators=[validate_name])
-    username = models.CharField(max_length=128)
+    username = models.CharField(max_length=128, validators=[validate_username])
     priority = models.PositiveSmallIntegerField(
         default=100,
         validators=[MinValueValidator(MIN_PRIORITY), MaxValueValidator(MAX_PRIORITY)],
@@ -75,6 +90,15 @@ class Credential(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text="Sessions at once that log in with it; empty for no limit.",
+    )
+
+    provider = models.CharField(
+        "secrets come from", max_length=16, choices=Provider.choices, default=Provider.STORED
+    )
+    reference = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="Where the provider has the secrets; empty for those that NetRaven stores.",
     )
 
     #: Binds the sealed values to this row: copied elsewhere they cannot be opened.
@@ -102,6 +126,21 @@ class Credential(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(username=""), name="credential_username_not_empty"
             ),
+            # Nothing is left behind that could be taken for the secret of a provider that fails.
+            models.CheckConstraint(
+                condition=models.Q(provider="stored", reference="")
+                | (
+                    ~models.Q(provider="stored")
+                    & ~models.Q(reference="")
+                    & models.Q(
+                        sealed_password=None,
+                        sealed_enable_secret=None,
+                        sealed_ssh_key=None,
+                        sealed_ssh_key_passphrase=None,
+                    )
+                ),
+                name="credential_secrets_in_one_place",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -118,6 +157,10 @@ class Credential(models.Model):
     @property
     def has_ssh_key(self) -> bool:
         return self.sealed_ssh_key is not None
+
+    @property
+    def has_passphrase(self) -> bool:
+        return self.sealed_ssh_key_passphrase is not None
 
 
 class InstallationKey(models.Model):

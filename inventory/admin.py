@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
@@ -16,8 +17,9 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from credentials.admin import ReadOnlyAdmin
 from inventory.breaker import breaker_reset
-from inventory.models import Device, HostKeyChange, HostKeyOwner, JumpHost, Zone
+from inventory.models import CredentialUse, Device, HostKeyChange, HostKeyOwner, JumpHost, Zone
 from inventory.platforms import platform_names
+from inventory.resolution import credentials_explained
 from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget
 
 _Owner = TypeVar("_Owner", bound=HostKeyOwner)
@@ -28,6 +30,8 @@ class DeviceForm(forms.ModelForm[Device]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "platform" not in self.fields:  # for those who may only look
+            return
         names = [(name, name) for name in platform_names()]
         self.fields["platform"].widget = UnfoldAdminSelectWidget(choices=[("", "---"), *names])
         self.fields["port"].help_text = "With Telnet, 22 becomes 23."
@@ -161,6 +165,7 @@ class DeviceAdmin(HostKeyOwnerAdmin[Device]):
     search_fields = ["hostname", "ip_address", "description"]
     autocomplete_fields = ["zone", "tags", "credential", "jump_host"]
     readonly_fields = [
+        "credentials_tried",
         "known_key",
         "new_key",
         "model",
@@ -211,6 +216,20 @@ class DeviceAdmin(HostKeyOwnerAdmin[Device]):
         ),
         ("Notes", {"fields": ["description", "created_at", "updated_at"]}),
     ]
+    #: For those who may see credentials.
+    credentials_fieldset = ("Credentials", {"fields": ["credentials_tried"]})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Device | None = None) -> Any:
+        fieldsets = list(super().get_fieldsets(request, obj))
+        if obj is not None and request.user.has_perm("credentials.view_credential"):
+            fieldsets.insert(2, self.credentials_fieldset)
+        return fieldsets
+
+    @admin.display(description="In the order in which they are tried")
+    def credentials_tried(self, device: Device) -> str:
+        return render_to_string(
+            "inventory/credentials_tried.html", credentials_explained(device=device)
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
         return super().get_queryset(request).prefetch_related("tags")
@@ -259,6 +278,17 @@ class JumpHostAdmin(HostKeyOwnerAdmin[JumpHost]):
     ]
 
 
+@admin.register(CredentialUse)
+class CredentialUseAdmin(ReadOnlyAdmin):
+    """How devices answered to credentials: to look at, not to edit."""
+
+    list_display = ["device", "credential", "last_success_at", "last_failure_at"]
+    list_select_related = ["device", "credential"]
+    list_filter = ["last_success_at", "last_failure_at"]
+    search_fields = ["device__hostname", "credential__name"]
+    fields = ["device", "credential", "last_success_at", "last_failure_at"]
+
+
 @admin.register(HostKeyChange)
 class HostKeyChangeAdmin(ReadOnlyAdmin):
     """Who accepted or forgot which host key: to look at, not to edit."""
@@ -271,5 +301,7 @@ class HostKeyChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(Zone)
 class ZoneAdmin(ModelAdmin[Zone]):
-    list_display = ["name", "host_key_mode", "max_sessions", "description"]
+    list_display = ["name", "host_key_mode", "default_credential", "max_sessions", "description"]
+    list_select_related = ["default_credential"]
     search_fields = ["name"]
+    autocomplete_fields = ["default_credential"]

@@ -13,11 +13,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api import TagNamesField
+from credentials.api import Quoting, TagNamesField, max_sessions_field, refuse_duplicate
 from credentials.models import Credential
 from credentials.services import tags_ensure
 from inventory.breaker import breaker_reset
-from inventory.models import Device, HostKeyOwner, JumpHost, Zone
+from inventory.models import Device, HostKeyOwner, JumpHost, Zone, validate_zone_name
+from inventory.resolution import Rule, credentials_explained
 from inventory.services import (
     HostKeyNotAccepted,
     device_save,
@@ -176,6 +177,31 @@ class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
         return Response(self.get_serializer(owner).data)
 
 
+class CandidateSerializer(serializers.Serializer[Any]):
+    """A credential that fits a device, why, and how the device answered to it."""
+
+    place = serializers.IntegerField()
+    name = serializers.CharField()
+    username = serializers.CharField()
+    priority = serializers.IntegerField()
+    rule = serializers.ChoiceField(choices=[rule.value for rule in Rule])
+    tags = serializers.ListField(child=serializers.CharField())
+    zone = serializers.CharField()
+    reason = serializers.CharField()
+    remembered = serializers.BooleanField()
+    last_success_at = serializers.DateTimeField(allow_null=True)
+    last_failure_at = serializers.DateTimeField(allow_null=True)
+    used = serializers.BooleanField()
+
+
+class DeviceCredentialsSerializer(serializers.Serializer[Any]):
+    """The credentials that fit a device, first choice first."""
+
+    hostname = serializers.CharField()
+    used = serializers.CharField(allow_null=True)
+    candidates = CandidateSerializer(many=True)
+
+
 class HistoryKept(exceptions.APIException):
     """The device has a stored history, which is not deleted in passing."""
 
@@ -213,6 +239,17 @@ class DeviceViewSet(HostKeyOwnerViewSet[Device]):
                 "them, or delete them first with 'manage.py purge_history'."
             ) from None
 
+    @extend_schema(responses={200: DeviceCredentialsSerializer})
+    @action(detail=True, methods=["get"])
+    def credentials(self, request: Request, pk: str | None = None) -> Response:
+        """Which credentials fit the device, in which order and why; shows no secret."""
+        if not request.user.has_perm("credentials.view_credential"):
+            raise exceptions.PermissionDenied(
+                "You may not see credentials; ask for the operator role."
+            )
+        found = credentials_explained(device=self.get_object())
+        return Response(DeviceCredentialsSerializer(found).data)
+
     @extend_schema(request=None, responses={200: DeviceSerializer})
     @action(
         detail=True,
@@ -228,6 +265,45 @@ class DeviceViewSet(HostKeyOwnerViewSet[Device]):
             )
         breaker_reset(devices=Device.objects.filter(pk=self.get_object().pk))
         return Response(DeviceSerializer(self.get_object()).data)
+
+
+class ZoneSerializer(serializers.ModelSerializer[Zone]):
+    """A zone; its default credential goes by name."""
+
+    name = serializers.CharField(max_length=32, validators=[Quoting(validate_zone_name)])
+    max_sessions = max_sessions_field()
+    default_credential = serializers.SlugRelatedField(
+        slug_field="name",
+        queryset=Credential.objects.all(),
+        required=False,
+        allow_null=True,
+        help_text="For devices of the zone, after their own credential and those of their tags.",
+    )
+
+    class Meta:
+        model = Zone
+        fields = [
+            "id",
+            "name",
+            "description",
+            "host_key_mode",
+            "max_sessions",
+            "default_credential",
+        ]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        refuse_duplicate(model=Zone, name=attrs.get("name"), instance=self.instance)
+        return attrs
+
+
+class ZoneViewSet(viewsets.ModelViewSet[Zone]):
+    """Sets of devices that only certain workers can reach."""
+
+    queryset = Zone.objects.select_related("default_credential")
+    serializer_class = ZoneSerializer
+    filterset_fields = {"name": ["exact", "icontains"], "host_key_mode": ["exact"]}
+    search_fields = ["name", "description"]
+    ordering_fields = ["id", "name"]
 
 
 class JumpHostViewSet(HostKeyOwnerViewSet[JumpHost]):

@@ -79,6 +79,14 @@ class Zone(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Sessions at once with devices of this zone; empty for no limit.",
     )
+    default_credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="default_of_zones",
+        help_text="For devices of the zone, after their own credential and those of their tags.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -278,6 +286,27 @@ class Device(HostKeyOwner):
         """Put Telnet on its own port where that of SSH was left or given."""
         if self.transport == Transport.TELNET and self.port == SSH_PORT:
             self.port = TELNET_PORT
+
+
+class CredentialUse(models.Model):
+    """How a device last answered to a credential; ``inventory.resolution`` orders by it."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="credential_uses")
+    credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="uses")
+    #: End of the last session that brought a configuration.
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    #: When the device last refused it.
+    last_failure_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["device", "credential"]
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["device", "credential"], name="credential_use_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.credential} on {self.device}"
 
 
 class HostKeyChange(models.Model):

@@ -1,30 +1,18 @@
-"""Reading devices, and finding out which credential fits which device."""
+"""Reading devices, and finding out which way leads to which device."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from credentials.models import Credential, Tag
+from credentials.models import Tag
 from inventory.models import Device, JumpHost
 
 
 class DeviceNotFound(Exception):
     """No device has that hostname. The message says what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialCandidate:
-    """A credential that fits a device, and why."""
-
-    credential: Credential
-    #: ``"device"`` for the device's own credential, ``"tag"`` for one that shares a tag.
-    rule: str
-    #: Names of the tags that both carry; empty for the device's own credential.
-    tags: tuple[str, ...]
 
 
 def device_get(*, hostname: str) -> Device:
@@ -61,34 +49,6 @@ def host_key_owners(*, name: str) -> list[Device | JumpHost]:
 def devices_with_tags(*, tags: Iterable[Tag]) -> QuerySet[Device]:
     """The active devices that carry at least one of ``tags``, each once, by hostname."""
     return Device.objects.filter(is_active=True, tags__in=list(tags)).distinct()
-
-
-def credential_candidates(*, device_ids: Iterable[int]) -> dict[int, list[CredentialCandidate]]:
-    """For each device the credentials that fit it, first choice first; 4 queries for any number.
-
-    A device's own credential comes first, then those that share a tag with it, by priority and
-    name. Inactive credentials fit nothing. A device without any has an empty list.
-    """
-    ids = list(device_ids)
-    own = dict(Device.objects.filter(pk__in=ids).values_list("pk", "credential_id"))
-    tags_of_device = _tags_of(Device.tags.through, "device_id", ids)
-    credentials = {
-        credential.pk: credential for credential in Credential.objects.filter(is_active=True)
-    }
-    tags_of_credential = _tags_of(Credential.tags.through, "credential_id", credentials)
-    by_tag: dict[int, list[Credential]] = defaultdict(list)
-    for credential in credentials.values():  # in the model's order: priority, then name
-        for tag_id in tags_of_credential[credential.pk]:
-            by_tag[tag_id].append(credential)
-    return {
-        device_id: _candidates(
-            credentials.get(own.get(device_id) or 0),
-            tags_of_device[device_id],
-            by_tag,
-            tags_of_credential,
-        )
-        for device_id in ids
-    }
 
 
 def jump_hosts_of(*, device_ids: Iterable[int]) -> dict[int, tuple[JumpHost, ...]]:
@@ -131,21 +91,3 @@ def _tags_of(through: type, column: str, ids: Iterable[int]) -> dict[int, dict[i
     for owner_id, tag_id, name in rows.values_list(column, "tag_id", "tag__name"):
         tags[owner_id][tag_id] = name
     return tags
-
-
-def _candidates(
-    own: Credential | None,
-    device_tags: dict[int, str],
-    by_tag: dict[int, list[Credential]],
-    tags_of_credential: dict[int, dict[int, str]],
-) -> list[CredentialCandidate]:
-    found = [] if own is None else [CredentialCandidate(credential=own, rule="device", tags=())]
-    matching = {credential.pk: credential for tag in device_tags for credential in by_tag[tag]}
-    for credential in sorted(matching.values(), key=lambda one: (one.priority, one.name)):
-        if own is not None and credential.pk == own.pk:
-            continue
-        shared = sorted(
-            name for tag, name in tags_of_credential[credential.pk].items() if tag in device_tags
-        )
-        found.append(CredentialCandidate(credential=credential, rule="tag", tags=tuple(shared)))
-    return found

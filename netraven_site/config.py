@@ -51,6 +51,8 @@ _PREFIX = "NETRAVEN_"
 _FILE_SUFFIX = "_FILE"
 #: Variables with the prefix that are no setting of their own.
 _OTHER_VARIABLES = frozenset({"NETRAVEN_CONFIG", "NETRAVEN_FORBID_SKIPS"})
+#: A mount or a namespace of Vault.
+_VAULT_PATH = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$"
 _KEY_FIELDS = ("secret_key", "encryption_keys", "redaction_key")
 
 
@@ -173,6 +175,27 @@ class Config(BaseSettings):
     #: A credential that so many devices of a run in a row refuse is not used any more in that run;
     #: 0 switches this off.
     lockout_devices: int = Field(default=3, ge=0, le=100)
+    #: So many credentials one device may refuse in a run before it is given up; 1 = no fallback.
+    credential_attempts: int = Field(default=5, ge=1, le=100)
+
+    # Providers of secrets.
+    #: Credentials of the provider ``file`` are directories in it; None = there are none.
+    secret_directory: DirectoryPath | None = None
+    #: ``https://host:port``; http only to this machine. None = there is no Vault.
+    vault_address: str | None = None
+    #: Where its key/value engine, version 2, is mounted.
+    vault_mount: str = Field(default="secret", pattern=_VAULT_PATH)
+    vault_namespace: str | None = Field(default=None, pattern=_VAULT_PATH)
+    #: A token, or an AppRole.
+    vault_token: SecretStr | None = None
+    vault_role_id: str | None = None
+    vault_secret_id: SecretStr | None = None
+    vault_approle_mount: str = Field(default="approle", pattern=_VAULT_PATH)
+    #: Certificates of authorities that are believed; None = those of the system.
+    vault_ca_file: FilePath | None = None
+    vault_timeout_seconds: float = Field(default=10, ge=0.1, le=60)
+    #: For how long a process keeps what Vault gave, in memory; 0 = it asks for each session.
+    vault_cache_seconds: float = Field(default=30, ge=0, le=3600)
 
     # Circuit breaker of one device.
     #: Runs in a row in which it could not be reached; 0 switches the breaker off.
@@ -268,6 +291,29 @@ class Config(BaseSettings):
             raise ValueError("it must start with redis:// or rediss://")
         _check_url(value)
         return value
+
+    @field_validator("vault_address")
+    @classmethod
+    def _safe_vault(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        is_local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_local):
+            raise ValueError("it must start with https://; http:// is for this machine only")
+        if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("it must be an address such as https://vault.example.com:8200")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_way_into_vault(self) -> Config:
+        has_role = self.vault_role_id is not None
+        if has_role and (self.vault_token is not None or self.vault_secret_id is None):
+            raise ValueError(
+                f"{_PREFIX}VAULT_ROLE_ID needs {_PREFIX}VAULT_SECRET_ID, and no "
+                f"{_PREFIX}VAULT_TOKEN beside it"
+            )
+        return self
 
     @field_validator("git_signing_key")
     @classmethod

@@ -29,8 +29,9 @@ from backups.api.snapshots import (
     SnapshotViewSet,
 )
 from backups.api.suspects import SuspectViewSet
-from credentials.api import TagViewSet
-from inventory.api import DeviceViewSet, JumpHostViewSet
+from credentials.api import CredentialViewSet, TagViewSet
+from inventory.api import DeviceViewSet, JumpHostViewSet, ZoneViewSet
+from jobs.api.connection_tests import DeviceConnectionTestView
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
 from jobs.api.metrics import metrics
@@ -45,6 +46,8 @@ router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
 router.register("jump-hosts", JumpHostViewSet, basename="jump-host")
 router.register("tags", TagViewSet, basename="tag")
+router.register("zones", ZoneViewSet, basename="zone")
+router.register("credentials", CredentialViewSet, basename="credential")
 router.register("jobs", JobViewSet, basename="job")
 router.register("runs", JobRunViewSet, basename="run")
 router.register("device-results", DeviceResultViewSet, basename="device-result")
@@ -61,6 +64,11 @@ api_urls: list[URLPattern | URLResolver] = [
     path("devices/<int:pk>/config/", DeviceConfigView.as_view(), name="device-config"),
     path("devices/<int:pk>/diff/", DeviceDiffView.as_view(), name="device-diff"),
     path("devices/<int:pk>/history/", DeviceHistoryView.as_view(), name="device-history"),
+    path(
+        "devices/<int:pk>/test-connection/",
+        DeviceConnectionTestView.as_view(),
+        name="device-test-connection",
+    ),
     path("devices/<int:pk>/noise/", DeviceNoiseView.as_view(), name="device-noise"),
     path("archives/<int:pk>/raw/", ArchiveRawView.as_view(), name="archive-raw"),
     path("snapshots/<int:pk>/raw/", SnapshotRawView.as_view(), name="snapshot-raw"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from backups.engine.cancellation import Cancellation
@@ -29,10 +30,24 @@ class SessionLimits:
     cancellation: Cancellation = field(default_factory=Cancellation, compare=False)
 
 
+class LogInStep(StrEnum):
+    """What a session gets through up to its first command, in order. Values are part of the API."""
+
+    #: A TCP connection, over all jump hosts.
+    CONNECT = "connect"
+    #: Algorithms agreed on, and the host key accepted. Not over Telnet.
+    NEGOTIATE = "negotiate"
+    #: The device has taken user name and password or key.
+    LOGIN = "login"
+    PROMPT = "prompt"
+    #: The privileged mode, where the platform wants it.
+    ENABLE = "enable"
+
+
 class LogInGuard:
     """Watches a session around its log-in; this one lets everything pass.
 
-    Both are called in the thread of the session, and what they take counts against its deadline.
+    All are called in the thread of the session, and what they take counts against its deadline.
     """
 
     def connected(self) -> None:
@@ -43,6 +58,9 @@ class LogInGuard:
 
     def logged_in(self) -> None:
         """The device has taken the credential. Raises nothing."""
+
+    def reached(self, step: LogInStep) -> None:
+        """The session is through with ``step``. Raises nothing."""
 
 
 #: For sessions that nothing depends on but themselves.

@@ -37,6 +37,8 @@ class ErrorCategory(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     NO_CREDENTIAL = "no_credential"
     CREDENTIAL_FAILURE = "credential_failure"
+    #: The provider of its secrets (Vault, a file, the environment) did not give them.
+    SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - a category
     #: Other devices of the run refused the credential; it was not tried any more.
     CREDENTIAL_SET_ASIDE = "credential_set_aside"
     REDACTION_FAILURE = "redaction_failure"
@@ -53,6 +55,7 @@ OUR_SIDE = frozenset(
     {
         ErrorCategory.UNKNOWN_PLATFORM,
         ErrorCategory.CREDENTIAL_FAILURE,
+        ErrorCategory.SECRET_UNAVAILABLE,
         ErrorCategory.REDACTION_FAILURE,
         ErrorCategory.STORE_FAILURE,
         ErrorCategory.WORKER_LOST,

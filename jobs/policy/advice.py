@@ -143,10 +143,16 @@ ADVICE: Mapping[ErrorCategory, Advice] = {
         "other devices of the run refused the credential, so it was not tried any more",
         "check the credential, then run the job again",
     ),
+    ErrorCategory.SECRET_UNAVAILABLE: Advice(
+        "secret that its provider did not give",
+        "secrets that their providers did not give",
+        "the provider of the secret did not give it",
+        "mend what the message names: Vault, a file or a variable of the worker; then run the job",
+    ),
     ErrorCategory.CREDENTIAL_FAILURE: Advice(
         "credential that cannot be opened",
         "credentials that cannot be opened",
-        "the credential cannot be decrypted",
+        "the secrets of the credential cannot be read",
         "bring back the encryption key that 'check_keys' names, or set the credential anew",
     ),
     ErrorCategory.REDACTION_FAILURE: Advice(

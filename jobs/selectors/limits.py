@@ -161,10 +161,15 @@ def parked_lines(*, run_id: int | None = None) -> list[str]:
 
 
 def at_log_in(*, run_id: int, credential_id: int) -> int:
-    """How many open sessions are at the log-in with a credential that is on probation."""
+    """How many open sessions are or may be at the log-in with a credential that is on probation.
+
+    Those that began before it was on probation ask nobody, so each of them counts.
+    """
+    trial = limit_key(LimitKind.TRIAL, run_id, credential_id)
     key = limit_key(LimitKind.LOG_IN, run_id, credential_id)
+    began_before = Q(run=run_id, credential=credential_id) & ~Q(limit_keys__contains=[trial])
     return DeviceResult.objects.filter(
-        status=ResultStatus.RUNNING, limit_keys__contains=[key]
+        began_before | Q(limit_keys__contains=[key]), status=ResultStatus.RUNNING, snapshot=None
     ).count()
 
 

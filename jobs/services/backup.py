@@ -18,12 +18,14 @@ from backups.services.commits import snapshots_commit
 from backups.services.host_keys import host_key_offered
 from backups.services.sessions import backup_collect, backup_request
 from backups.services.store import RunLabel, backup_store
+from backups.targets import opened_credential
+from credentials.models import Credential
 from credentials.secret import DeviceCredential
-from credentials.services import CredentialError, credential_open
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
 from jobs.policy.lockout import is_acceptance
+from jobs.services.fallback import credential_after
 from jobs.services.guard import RunGuard
 from jobs.services.logs import connection_log, job_log
 from jobs.services.parking import result_withhold
@@ -31,6 +33,7 @@ from jobs.services.results import (
     Claim,
     claim_holds,
     result_fail,
+    result_fall_back,
     result_hand_over,
     result_retry,
     result_skip,
@@ -40,6 +43,8 @@ from jobs.services.results import (
 from jobs.services.runs import DEVICE_DELETED
 from jobs.services.session_watch import WatchedCollector
 from jobs.services.sessions import database_use, outlasts_database, session_failure
+
+_GIVEN_UP = "given up"
 
 
 def _nothing() -> None:
@@ -114,10 +119,7 @@ def _credential(result: DeviceResult) -> DeviceCredential:
         raise DeviceError(
             ErrorCategory.NO_CREDENTIAL, "the credential of this device was deleted during the run"
         )
-    try:
-        return credential_open(credential=result.credential)
-    except CredentialError as error:
-        raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
+    return opened_credential(result.credential)
 
 
 @outlasts_database
@@ -220,7 +222,8 @@ def failure_record(
 ) -> DeviceDone | None:
     """Record a failed attempt and whether another one follows; None when the claim was lost.
 
-    ``guard`` counts what the failure says about the credential; None for one after the session.
+    ``guard`` counts what the failure says about the credential; None for one after the session. A
+    device that refused its credential is tried again with the next one, at once.
     """
     config = settings.NETRAVEN
     delay = retry_delay(
@@ -232,26 +235,39 @@ def failure_record(
             backoff_max_seconds=config.retry_backoff_max_seconds,
         ),
     )
-    status = failure_status(failure.category) if delay is None else ResultStatus.RETRYING
     with transaction.atomic():
         if not claim_holds(claim=claim):
             return None
         if result.device_id is not None:
             host_key_offered(result.device_id, failure)
-        if delay is None:
-            result_fail(
-                claim=claim, status=status, category=failure.category, message=failure.message
-            )
-        else:
+        was_refused = guard is not None and guard.count_failure(failure)
+        following = credential_after(result=result) if was_refused else None
+        if following is not None:
+            delay = 0.0
+            result_fall_back(claim=claim, failure=failure, credential=following)
+        elif delay is not None:
             result_retry(
                 claim=claim,
                 category=failure.category,
                 message=failure.message,
                 delay_seconds=delay,
             )
-        _log_failure(result, failure, delay, secrets)
-        was_refused = guard is not None and guard.count_failure(failure)
+        else:
+            result_fail(
+                claim=claim,
+                status=failure_status(failure.category),
+                category=failure.category,
+                message=failure.message,
+            )
+        _log_failure(result, failure, _what_follows(delay, following), secrets)
+    status = failure_status(failure.category) if delay is None else ResultStatus.RETRYING
     return DeviceDone(status=status, retry_seconds=delay, was_refused=was_refused)
+
+
+def _what_follows(delay: float | None, following: Credential | None) -> str:
+    if following is not None:
+        return f"tried again with credential '{following.name}'"
+    return _GIVEN_UP if delay is None else f"tried again in {delay:.0f} s"
 
 
 def _log_session(result: DeviceResult, request: BackupRequest, outcome: BackupOutcome) -> None:
@@ -288,13 +304,12 @@ def _log_findings(result: DeviceResult, request: BackupRequest, outcome: BackupO
 
 
 def _log_failure(
-    result: DeviceResult, failure: DeviceError, delay: float | None, secrets: tuple[str, ...]
+    result: DeviceResult, failure: DeviceError, then: str, secrets: tuple[str, ...]
 ) -> None:
-    then = "given up" if delay is None else f"tried again in {delay:.0f} s"
     message = (
         f"{result.hostname}: attempt {result.attempts}: {failure.category}: {failure.message}; "
         f"{then}"
     )
-    level = LogLevel.ERROR if delay is None else LogLevel.WARNING
+    level = LogLevel.ERROR if then == _GIVEN_UP else LogLevel.WARNING
     connection_log(result=result, level=level, message=message, secrets=secrets)
     job_log(run=result.run_id, device_id=result.device_id, level=level, message=message)

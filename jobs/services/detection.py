@@ -21,12 +21,10 @@ from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector.detection import detect
 from backups.engine.types import DeviceTarget
 from backups.services.host_keys import host_key_offered
-from backups.targets import device_target, session_limits
+from backups.targets import device_target, opened_credential, session_limits
 from credentials.models import Credential
-from credentials.secret import DeviceCredential
-from credentials.services import CredentialError, credential_open
 from inventory.models import Device
-from inventory.selectors import credential_candidates
+from inventory.resolution import credential_candidates
 from inventory.services import device_save
 from jobs.models import DetectionState, PlatformDetection
 from jobs.services.logs import safe_message
@@ -67,7 +65,7 @@ def detection_run(*, detection_id: int, credential: Credential | None = None) ->
     secrets: tuple[str, ...] = ()
     try:
         with database_use():
-            opened = _opened(credential or _first_credential(detection.device))
+            opened = opened_credential(credential or first_credential(detection.device))
             secrets = opened.secrets()
             target = device_target(device=detection.device)
             limits = _limits(detection.device)
@@ -92,7 +90,7 @@ def address_detect(*, address: str, port: int, credential: Credential) -> Detect
     secrets: tuple[str, ...] = ()
     try:
         with database_use():
-            opened = _opened(credential)
+            opened = opened_credential(credential)
         secrets = opened.secrets()
         found = detect(target, opened, _limits(Device()))
     except Exception as error:  # noqa: BLE001 - comes out as DeviceError
@@ -153,18 +151,12 @@ def _claim(detection_id: int) -> PlatformDetection | None:
     return PlatformDetection.objects.select_related("device__zone").get(pk=detection_id)
 
 
-def _first_credential(device: Device) -> Credential:
+def first_credential(device: Device) -> Credential:
+    """The credential that a run would use first. Raises DeviceError."""
     candidates = credential_candidates(device_ids=[device.pk])[device.pk]
     if not candidates:
         raise DeviceError(ErrorCategory.NO_CREDENTIAL, NO_CREDENTIAL)
     return candidates[0].credential
-
-
-def _opened(credential: Credential) -> DeviceCredential:
-    try:
-        return credential_open(credential=credential)
-    except CredentialError as error:
-        raise DeviceError(ErrorCategory.CREDENTIAL_FAILURE, str(error)) from error
 
 
 def _limits(device: Device) -> SessionLimits:

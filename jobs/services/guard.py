@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from backups.engine.collector import LogInGuard
 from backups.engine.errors import DeviceError, LogInWithheld
+from inventory.credential_uses import use_record_refusal
 from jobs.models import DeviceResult
 from jobs.policy.limits import LimitKind, keys_of_kind
 from jobs.policy.lockout import is_acceptance, is_refusal
@@ -69,6 +70,8 @@ class RunGuard(LogInGuard):
             return False
         at_jump_host = failure.jump_host is not None
         if is_refusal(failure.category, at_jump_host=at_jump_host):
+            if self._result.device_id is not None:
+                use_record_refusal(device_id=self._result.device_id, credential_id=credential_id)
             credential_refused(run_id=run_id, credential_id=credential_id)
             return True
         if self._is_on_trial and not is_acceptance(failure.category, at_jump_host=at_jump_host):

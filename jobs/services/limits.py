@@ -21,13 +21,17 @@ from jobs.selectors.limits import capped_keys, rooms, standings
 _BATCH = 1000
 
 
-def results_limit(*, run: JobRun, results: Sequence[DeviceResult]) -> None:
+def results_limit(
+    *, run: JobRun, results: Sequence[DeviceResult], is_fallback: bool = False
+) -> None:
     """Freeze the limits of ``results``, which have their credentials and wait for a session.
 
     Those under a limit are parked in the line of the tightest one; the others stay free for a wave.
+    ``is_fallback`` is for credentials that come after another one was refused or set aside: how
+    many devices will use them is not known, so all of those are on probation until proven.
     """
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for result_id, keys in _keys(run, results).items():
+    for result_id, keys in _keys(run, results, is_fallback).items():
         groups[keys].append(result_id)
     groups.pop((), None)
     found = rooms(keys={keys[0] for keys in groups}, at_claim=False)
@@ -44,7 +48,9 @@ def results_limit(*, run: JobRun, results: Sequence[DeviceResult]) -> None:
             )
 
 
-def _keys(run: JobRun, results: Sequence[DeviceResult]) -> dict[int, tuple[str, ...]]:
+def _keys(
+    run: JobRun, results: Sequence[DeviceResult], is_fallback: bool
+) -> dict[int, tuple[str, ...]]:
     """The keys of each result by its id, the tightest first."""
     credential_of = {
         one.device_id: one.credential_id
@@ -52,7 +58,7 @@ def _keys(run: JobRun, results: Sequence[DeviceResult]) -> dict[int, tuple[str, 
         if one.device_id is not None and one.credential_id is not None
     }
     caps = capped_keys(device_ids=list(credential_of), credential_of=credential_of)
-    on_trial = _on_trial(run, set(credential_of.values()))
+    on_trial = _on_trial(run, set(credential_of.values()), is_fallback)
     ramp = [limit_key(LimitKind.RUN, run.pk)] if run.starts_per_second else []
     return {
         one.pk: (
@@ -64,16 +70,20 @@ def _keys(run: JobRun, results: Sequence[DeviceResult]) -> dict[int, tuple[str, 
     }
 
 
-def _on_trial(run: JobRun, credential_ids: set[int]) -> dict[int, list[str]]:
+def _on_trial(run: JobRun, credential_ids: set[int], is_fallback: bool) -> dict[int, list[str]]:
     """The key of each credential on probation: unproven, and used for more devices than may fail.
 
-    Fewer devices cannot refuse it more often than the limit.
+    Fewer devices cannot refuse it more often than the limit, unless others fall back on it.
     """
     limit = settings.NETRAVEN.lockout_devices
     if not limit or not credential_ids:
         return {}
     used = run.results.filter(credential__in=credential_ids).order_by().values_list("credential")
-    pairs = [(run.pk, pk) for pk, count in used.annotate(Count("pk")) if pk and count > limit]
+    pairs = [
+        (run.pk, pk)
+        for pk, count in used.annotate(Count("pk"))
+        if pk and (is_fallback or count > limit)
+    ]
     if not pairs:
         return {}
     known = standings(pairs=pairs)

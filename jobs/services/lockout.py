@@ -14,12 +14,13 @@ from django.db.models.functions import Now
 
 from backups.engine.errors import ErrorCategory
 from credentials.models import Credential
-from inventory.selectors import credential_candidates
+from inventory.models import CredentialUse
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.policy.limits import LimitKind, limit_key
 from jobs.policy.lockout import ACCEPTED_EVERY, goes_on, log_ins_allowed, set_aside_reason
 from jobs.selectors.limits import at_log_in, standings
+from jobs.services.fallback import next_credentials
 from jobs.services.limits import results_limit
 from jobs.services.locks import lock_limits
 from jobs.services.logs import job_log
@@ -157,16 +158,12 @@ def results_reassign(*, run_id: int, credential_id: int) -> None:
     )
     if not waiting:
         return
-    aside = set(
-        run.credentials.filter(set_aside_at__isnull=False).values_list("credential", flat=True)
-    )
-    found = credential_candidates(
-        device_ids=[one.device_id for one in waiting if one.device_id is not None]
+    found = next_credentials(
+        run=run, device_ids=[one.device_id for one in waiting if one.device_id is not None]
     )
     by_next: dict[int | None, list[DeviceResult]] = defaultdict(list)
     for result in waiting:
-        candidates = [one.credential.pk for one in found.get(result.device_id or 0, ())]
-        result.credential_id = next((pk for pk in candidates if pk not in aside), None)
+        result.credential_id = found.get(result.device_id or 0)
         by_next[result.credential_id].append(result)
     skipped = by_next.pop(None, [])
     _skip(run, credential_id, skipped)
@@ -176,7 +173,7 @@ def results_reassign(*, run_id: int, credential_id: int) -> None:
                 credential=next_id, limit_keys=[], parked_at=None, parked_key="", queued_at=None
             )
     moved = [result for results in by_next.values() for result in results]
-    results_limit(run=run, results=moved)
+    results_limit(run=run, results=moved, is_fallback=True)
     _log_set_aside(run, credential_id, moved=len(moved), skipped=len(skipped))
 
 
@@ -188,13 +185,10 @@ def is_set_aside(*, run_id: int, credential_id: int | None) -> bool:
 
 def _refusers(row: RunCredential) -> list[str]:
     """Hostnames of the devices that have just refused it, the first one first."""
-    refused = DeviceResult.objects.filter(
-        run=row.run_id,
-        credential=row.credential_id,
-        status=ResultStatus.FAILED,
-        error_category=ErrorCategory.AUTHENTICATION.value,
-    ).order_by("-finished_at", "-pk")
-    return list(refused.values_list("hostname", flat=True)[: row.refusals])[::-1]
+    refused = CredentialUse.objects.filter(
+        credential=row.credential_id, device__results__run=row.run_id, last_failure_at__isnull=False
+    ).order_by("-last_failure_at", "-pk")
+    return list(refused.values_list("device__hostname", flat=True)[: row.refusals])[::-1]
 
 
 def _in_batches(results: list[DeviceResult]) -> Iterator[QuerySet[DeviceResult]]:

@@ -16,11 +16,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract, Now
 
-from backups.engine.errors import ErrorCategory
+from backups.engine.errors import DeviceError, ErrorCategory
 from backups.models import Snapshot
+from credentials.models import Credential
 from jobs.choices import LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
+from jobs.services.limits import results_limit
 from jobs.services.logs import job_log, safe_message
 from jobs.services.parking import claimable_condition, result_admit, result_park_for_device
 from jobs.services.sessions import outlasts_database
@@ -183,6 +185,22 @@ def result_retry(
             retry_at=Now() + timedelta(seconds=delay_seconds),
         )
     )
+
+
+@transaction.atomic
+def result_fall_back(*, claim: Claim, failure: DeviceError, credential: Credential) -> bool:
+    """Record a refusal after which ``credential`` is tried at once. False when the claim is gone.
+
+    The limits of the next session are those of the next credential.
+    """
+    result = _held(claim).select_related("run").first()
+    if result is None:
+        return False
+    result_retry(claim=claim, category=failure.category, message=failure.message, delay_seconds=0)
+    result.credential = credential
+    DeviceResult.objects.filter(pk=result.pk).update(credential=credential, limit_keys=[])
+    results_limit(run=result.run, results=[result], is_fallback=True)
+    return True
 
 
 def results_take_expired(*, limit: int) -> list[DeviceResult]:

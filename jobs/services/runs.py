@@ -7,24 +7,31 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from backups.engine.errors import ErrorCategory
-from inventory.selectors import credential_candidates
+from inventory.resolution import credential_candidates
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import final_status
 from jobs.policy.transitions import RUN_FINALISE, RUN_START, Move
 from jobs.services.breaker import run_count_connections
+from jobs.services.fallback import run_remember_credentials
 from jobs.services.limits import results_limit
 from jobs.services.logs import job_log
 
 _BATCH = 1000
 DEVICE_DELETED = "the device was deleted during the run"
 _RESOLVED = ["credential", "status", "error_category", "error_message", "finished_at"]
-NO_CREDENTIAL = "no active credential shares a tag with the device; add a tag or a credential"
+NO_CREDENTIAL = "no active credential fits the device; add a tag or a credential"
+
+_CHOOSE = """
+    UPDATE jobs_deviceresult SET credential_id = chosen.credential_id
+    FROM unnest(%s::bigint[], %s::bigint[]) AS chosen (result_id, credential_id)
+    WHERE jobs_deviceresult.id = chosen.result_id
+"""
 
 
 @transaction.atomic
@@ -89,11 +96,19 @@ def _decide_credentials(results: Sequence[DeviceResult]) -> list[DeviceResult]:
     for result in decided:
         assert result.device_id is not None  # by the line before
         result.credential = found[result.device_id]
-    DeviceResult.objects.bulk_update(decided, ["credential"])
+    _write_credentials(decided)
     without = [result for result in results if result.device_id not in found]
     if without:
         _skip(without)
     return decided
+
+
+def _write_credentials(results: Sequence[DeviceResult]) -> None:
+    """One update for all; ``bulk_update`` has PostgreSQL go through a CASE for each row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CHOOSE, [[one.pk for one in results], [one.credential_id for one in results]]
+        )
 
 
 def _skip(results: Sequence[DeviceResult]) -> None:
@@ -194,6 +209,7 @@ def run_end(
         cancelled_count=counts[ResultStatus.CANCELLED],
     )
     if ended:
+        run_remember_credentials(run=run)
         summary = ", ".join(f"{count} {name.lower()}" for name, count in sorted(counts.items()))
         job_log(
             run=run,

@@ -176,8 +176,23 @@ def fields(**changed: object) -> dict[str, object]:
         "is_active": "on",
         "tags": [],
         "description": "",
+        "provider": "stored",
     }
     return values | changed
+
+
+def test_a_credential_goes_to_a_provider_and_comes_back(browser: Client) -> None:
+    credential = CredentialFactory.create(enable_secret="enable-1")
+    path = url(Credential, "change", credential.pk)
+    vault = {"provider": "vault", "reference": "network/lab"}
+    assert browser.post(path, fields(**vault, password=f"{CANARY}-1")).status_code == 200
+    assert browser.post(path, fields(provider="vault", reference="../x")).status_code == 200
+    assert Credential.objects.get().has_password
+    assert browser.post(path, fields(**vault)).status_code == 302
+    moved = Credential.objects.get()
+    assert (moved.provider, moved.has_password, moved.has_enable_secret) == ("vault", False, False)
+    assert browser.post(path, fields(password=f"{CANARY}-2")).status_code == 302
+    assert credential_open(credential=Credential.objects.get()).password == f"{CANARY}-2"
 
 
 def test_a_credential_is_made_and_its_secrets_stay_unseen(browser: Client) -> None:

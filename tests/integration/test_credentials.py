@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pydantic import SecretStr
 
 from credentials.cipher import generate_key
@@ -22,7 +24,8 @@ from credentials.services import (
     installation_cipher,
     tags_ensure,
 )
-from inventory.selectors import credential_candidates
+from inventory.models import CredentialUse, Device, Zone
+from inventory.resolution import credential_candidates
 from tests.factories import CredentialFactory, DeviceFactory
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +154,67 @@ def test_candidates_go_by_device_then_priority_then_name() -> None:
     ]
 
 
+def test_the_default_of_the_zone_comes_last() -> None:
+    spare = CredentialFactory.create(name="spare", priority=1)
+    zone = Zone.objects.create(name="north", default_credential=spare)
+    CredentialFactory.create(name="tagged", tags=["core"], priority=1000)
+    device = DeviceFactory.create(tags=["core"], zone=zone)
+    elsewhere = DeviceFactory.create(tags=["core"])
+    assert names(device.pk) == ["tagged", "spare"]
+    last = credential_candidates(device_ids=[device.pk])[device.pk][-1]
+    assert (last.rule, last.tags, last.zone) == ("zone", (), "north")
+    assert names(elsewhere.pk) == ["tagged"]
+    # One that fits by two rules stands where the first of them puts it.
+    spare.tags.set(tags_ensure(names=["core"]))
+    assert names(device.pk) == ["spare", "tagged"]
+    Credential.objects.filter(pk=spare.pk).update(is_active=False)
+    assert names(device.pk) == ["tagged"]
+
+
+def remember(device: Device, name: str, *, success: int | None, failure: int | None = None) -> None:
+    """So many minutes ago the device took the credential, and refused it."""
+    now = timezone.now()
+    CredentialUse.objects.create(
+        device=device,
+        credential=Credential.objects.get(name=name),
+        last_success_at=None if success is None else now - timedelta(minutes=success),
+        last_failure_at=None if failure is None else now - timedelta(minutes=failure),
+    )
+
+
+def old_credentials() -> None:
+    """Nobody has changed a credential since the sessions that ``remember`` tells of."""
+    Credential.objects.update(updated_at=timezone.now() - timedelta(days=1))
+
+
+def test_what_last_worked_on_the_device_is_tried_first() -> None:
+    for priority, name in enumerate(["a", "b", "c", "d"], start=1):
+        CredentialFactory.create(name=name, tags=["core"], priority=priority)
+    device = DeviceFactory.create(tags=["core"])
+    other = DeviceFactory.create(tags=["core"])
+    remember(device, "b", success=30)
+    remember(device, "c", success=20)
+    remember(device, "d", success=10, failure=5)
+    assert names(device.pk) == ["c", "a", "b", "d"]
+    found = credential_candidates(device_ids=[device.pk])[device.pk]
+    assert [one.is_remembered for one in found] == [True, False, False, False]
+    assert names(other.pk) == ["a", "b", "c", "d"]
+
+
+def test_an_own_credential_goes_before_what_worked_until_the_device_refuses_it() -> None:
+    own = CredentialFactory.create(name="own")
+    CredentialFactory.create(name="first", tags=["core"], priority=1)
+    CredentialFactory.create(name="worked", tags=["core"], priority=2)
+    device = DeviceFactory.create(tags=["core"], credential=own)
+    old_credentials()
+    remember(device, "worked", success=30)
+    assert names(device.pk) == ["own", "worked", "first"]
+    remember(device, "own", success=40, failure=20)
+    assert names(device.pk) == ["worked", "own", "first"]
+    own.save()  # as one does who sets another password
+    assert names(device.pk) == ["own", "worked", "first"]
+
+
 def test_inactive_credentials_fit_nothing() -> None:
     own = CredentialFactory.create(name="own", tags=["core"])
     CredentialFactory.create(name="tagged", tags=["core"])
@@ -161,12 +225,12 @@ def test_inactive_credentials_fit_nothing() -> None:
     assert names(device.pk) == []
 
 
-def test_candidates_cost_four_queries_for_any_number() -> None:
+def test_candidates_cost_five_queries_for_any_number() -> None:
     for number in range(20):
         CredentialFactory.create(tags=[f"t{number}"])
     ids = [DeviceFactory.create(tags=[f"t{number}"]).pk for number in range(20)]
     with CaptureQueriesContext(connection) as captured:
         found = credential_candidates(device_ids=ids)
-    assert len(captured) == 4
+    assert len(captured) == 5
     assert [len(candidates) for candidates in found.values()] == [1] * 20
     assert credential_candidates(device_ids=[]) == {}

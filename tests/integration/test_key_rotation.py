@@ -37,7 +37,7 @@ pytestmark = pytest.mark.django_db
 SECRETS = {
     "password": "CANARY-1",
     "enable_secret": "CANARY-2",
-    "ssh_key": "CANARY-3\nPRIVATE KEY",
+    "ssh_key": "CANARY-3\nPRIVATE KEY-----",
     "ssh_key_passphrase": "CANARY-4",
 }
 LABEL = RunLabel(run_id=1, job_name="nightly")

@@ -332,7 +332,7 @@ def test_devices_that_do_not_answer_make_no_room_for_refusals() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_the_next_credential_opens_the_devices_that_waited() -> None:
+def test_the_next_credential_opens_the_devices_that_waited_and_those_that_refused() -> None:
     specs = switches(10)
     credential_create(
         name="wrong",
@@ -342,9 +342,13 @@ def test_the_next_credential_opens_the_devices_that_waited() -> None:
         tags=tags_ensure(names=[TAG]),
     )
     add_credential(specs[0])
-    with lab(specs):
+    with lab(specs) as fleet:
         run = ended(request_run(job=add_job(), trigger=Trigger.MANUAL))
-    assert statuses(run) == {("FAILED", "authentication"): 3, ("SUCCEEDED", ""): 7}
+        tried = sum(fleet.log(spec.hostname)["login_attempts"] for spec in specs)
+    # Three refused the first one, and all took the next.
+    assert tried == 3 + 10
+    assert statuses(run) == {("SUCCEEDED", ""): 10}
+    assert "wrong" in RunCredential.objects.get(set_aside_at__isnull=False).credential.name
 
 
 @pytest.mark.usefixtures("worker")

@@ -131,9 +131,7 @@ def test_the_log_says_for_how_many_devices_a_credential_was_found() -> None:
     )
     assert left_out == {
         "": "the device was deleted during the run",
-        "no_credential": (
-            "no active credential shares a tag with the device; add a tag or a credential"
-        ),
+        "no_credential": ("no active credential fits the device; add a tag or a credential"),
     }
 
 

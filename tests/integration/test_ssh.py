@@ -78,7 +78,7 @@ def test_wrong_passphrase_is_said_before_anything_is_sent(hosts: SshHosts) -> No
     host = hosts.start(SshHost(methods=["publickey"], keys=[public]))
     login = credential(ssh_key=private, ssh_key_passphrase="wrong")
     error = failure(device(host.port), login)
-    assert error.category is ErrorCategory.AUTHENTICATION
+    assert error.category is ErrorCategory.CREDENTIAL_FAILURE
     assert "passphrase" in error.message
     assert host.attempts == []
 

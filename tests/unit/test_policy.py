@@ -33,6 +33,7 @@ DECISIONS = {
     ErrorCategory.CIRCUIT_OPEN: (False, ResultStatus.FAILED),
     ErrorCategory.NO_CREDENTIAL: (False, ResultStatus.FAILED),
     ErrorCategory.CREDENTIAL_FAILURE: (False, ResultStatus.ERRORED),
+    ErrorCategory.SECRET_UNAVAILABLE: (True, ResultStatus.ERRORED),
     ErrorCategory.CREDENTIAL_SET_ASIDE: (False, ResultStatus.FAILED),
     ErrorCategory.REDACTION_FAILURE: (False, ResultStatus.ERRORED),
     ErrorCategory.STORE_FAILURE: (True, ResultStatus.ERRORED),

@@ -11,7 +11,7 @@ from netmiko.base_connection import BaseConnection
 from netmiko.cisco_base_connection import CiscoBaseConnection
 from netmiko.ssh_dispatcher import CLASS_MAPPER
 
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, LogInStep, SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector.host_keys import HostKeyPolicy
 from backups.engine.netmiko_collector.session import Session
@@ -48,11 +48,13 @@ def opened_session(
     platform: PlatformDefinition,
     limits: SessionLimits,
     connection: socket.socket | paramiko.Channel,
+    guard: LogInGuard = NO_GUARD,
 ) -> Session:
     """A session over ``connection``, not logged in yet. Raises DeviceError."""
     arguments: dict[str, Any] = {
         "platform": platform,
         "limits": limits,
+        "guard": guard,
         "host": target.address,
         "port": target.port,
         "username": credential.username,
@@ -63,7 +65,12 @@ def opened_session(
     if target.transport is Transport.TELNET:
         # Netmiko only looks at its end.
         return session_type(device_type="_telnet", stream=connection, **arguments)
-    policy = HostKeyPolicy(target.host_key, target.host_key_mode, host="the device")
+    policy = HostKeyPolicy(
+        target.host_key,
+        target.host_key_mode,
+        host="the device",
+        on_accepted=lambda: guard.reached(LogInStep.NEGOTIATE),
+    )
     client = client_arguments(target, credential, limits, connection, policy)
     return session_type(policy=policy, client_arguments=client, **arguments)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import paramiko
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.types import HostKeyMode
 from inventory.host_keys import fingerprint
+
+
+def _nothing() -> None:
+    """For those who do not ask."""
 
 
 class HostKeyRefused(DeviceError):
@@ -24,8 +30,19 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
     Paramiko asks for every key, because it is given none of its own to compare with.
     """
 
-    def __init__(self, known: str | None, mode: HostKeyMode, *, host: str) -> None:
-        """``known`` is a key as ``"type base64"``; ``host`` names the other side in messages."""
+    def __init__(
+        self,
+        known: str | None,
+        mode: HostKeyMode,
+        *,
+        host: str,
+        on_accepted: Callable[[], None] = _nothing,
+    ) -> None:
+        """``known`` is a key as ``"type base64"``; ``host`` names the other side in messages.
+
+        ``on_accepted`` is called when a key may be trusted.
+        """
+        self._on_accepted = on_accepted
         self.known = None if mode is HostKeyMode.OFF else known
         self._mode = mode
         self._host = host
@@ -41,6 +58,10 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
         self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
     ) -> None:
         """See Paramiko. Raises HostKeyRefused."""
+        self._refuse_untrusted(key)
+        self._on_accepted()
+
+    def _refuse_untrusted(self, key: paramiko.PKey) -> None:
         self.seen = f"{key.get_name()} {key.get_base64()}"
         if self._mode is HostKeyMode.OFF or self.seen == self.known:
             return

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, LogInStep, SessionLimits
 from backups.engine.deadline import session_deadline
 from backups.engine.netmiko_collector.drivers import driver_for, opened_session
 from backups.engine.netmiko_collector.failures import as_device_error
@@ -54,9 +54,12 @@ def logged_in(
         way_to(target, connection, limits, deadline) as way,
     ):
         connected = time.monotonic()
+        guard.reached(LogInStep.CONNECT)
         guard.connected()
         try:
-            session = opened_session(session_type, target, credential, platform, limits, way.end)
+            session = opened_session(
+                session_type, target, credential, platform, limits, way.end, guard
+            )
             try:
                 session.log_in(credential)
                 guard.logged_in()

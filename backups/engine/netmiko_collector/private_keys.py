@@ -23,6 +23,6 @@ def private_key(text: str, passphrase: str | None) -> paramiko.PKey:
         except (paramiko.SSHException, ValueError):
             continue
     raise DeviceError(
-        ErrorCategory.AUTHENTICATION,
+        ErrorCategory.CREDENTIAL_FAILURE,
         "the SSH key of the credential cannot be read; check its format and passphrase",
     )

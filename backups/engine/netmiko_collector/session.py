@@ -24,7 +24,7 @@ from backups.engine.answers import (
     without_echo,
     without_last_lines,
 )
-from backups.engine.collector import SessionLimits
+from backups.engine.collector import NO_GUARD, LogInGuard, LogInStep, SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector.channel import BoundedChannel
 from backups.engine.netmiko_collector.room import ROOM, Place
@@ -58,10 +58,16 @@ class Session(BaseConnection):
     """What is added to each Netmiko driver, whatever the transport."""
 
     def __init__(
-        self, *, platform: PlatformDefinition, limits: SessionLimits, **arguments: Any
+        self,
+        *,
+        platform: PlatformDefinition,
+        limits: SessionLimits,
+        guard: LogInGuard = NO_GUARD,
+        **arguments: Any,
     ) -> None:
         self._platform = platform
         self._limits = limits
+        self._guard = guard
         self._prompt = Prompt.of(platform, b"")
         self._greeting = b""
         #: Shapes of the lines above each prompt: modes, roles in a cluster, a clock.
@@ -117,13 +123,16 @@ class Session(BaseConnection):
         """
         self._modify_connection_params()
         self.establish_connection()
+        self._guard.reached(LogInStep.LOGIN)
         self._answer_questions()
         if self._platform.driver_prepares:
             self._try_session_preparation()
         self._greeting = self.channel.intake.tail
         self._learn_prompt()
+        self._guard.reached(LogInStep.PROMPT)
         if self._enter_privileged_mode(credential):
             self._learn_prompt()
+            self._guard.reached(LogInStep.ENABLE)
         for command in self._platform.preparation:
             self.ask(command, role=None)
 

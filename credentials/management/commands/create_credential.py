@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from credentials.management.base import StackCommand, one_line
-from credentials.models import Credential
+from credentials.models import Credential, Provider
 from credentials.services import credential_create, tags_ensure
 
 
@@ -38,6 +38,13 @@ class Command(StackCommand):
             action="store_true",
             help="read the passphrase of the key: the next line of stdin, after the others",
         )
+        parser.add_argument(
+            "--provider",
+            choices=Provider.values,
+            default=Provider.STORED.value,
+            help="where the secrets are; all but 'stored' need a --reference",
+        )
+        parser.add_argument("--reference", default="", help="where the provider has the secrets")
         parser.add_argument("--tags", default="", help="names, separated by ';'")
         parser.add_argument("--priority", type=int, default=100, help="1 (first) to 1000")
         parser.add_argument(
@@ -63,6 +70,8 @@ class Command(StackCommand):
                     tags=tags_ensure(names=options["tags"].split(";")),
                     priority=options["priority"],
                     max_sessions=options["max_sessions"],
+                    provider=options["provider"],
+                    reference=options["reference"],
                 )
         except ValidationError as error:
             raise CommandError(one_line(error)) from None

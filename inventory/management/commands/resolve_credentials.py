@@ -6,14 +6,11 @@ import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 
 from credentials.management.base import StackCommand
-from inventory.selectors import (
-    CredentialCandidate,
-    DeviceNotFound,
-    credential_candidates,
-    device_get,
-)
+from inventory.resolution import credentials_explained
+from inventory.selectors import DeviceNotFound, device_get
 
 
 class Command(StackCommand):
@@ -28,37 +25,27 @@ class Command(StackCommand):
             device = device_get(hostname=options["hostname"])
         except DeviceNotFound as error:
             raise CommandError(str(error)) from None
-        candidates = credential_candidates(device_ids=[device.pk])[device.pk]
+        found = credentials_explained(device=device)
         if options["json"]:
-            rows = [_row(place, candidate) for place, candidate in enumerate(candidates, start=1)]
-            used = rows[0]["name"] if rows else None
-            self.stdout.write(
-                json.dumps({"hostname": device.hostname, "used": used, "candidates": rows})
-            )
+            self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
             return
-        if not candidates:
+        if not found["candidates"]:
             self.stdout.write(f"{device.hostname}: no credential fits; add a tag or a credential")
-        for place, candidate in enumerate(candidates, start=1):
-            used = "  <- used" if place == 1 else ""
-            self.stdout.write(
-                f"{place}. {candidate.credential.name} (user {candidate.credential.username}, "
-                f"priority {candidate.credential.priority}): {_reason(candidate)}{used}"
-            )
+        for row in found["candidates"]:
+            self.stdout.write(_line(row))
 
 
-def _row(place: int, candidate: CredentialCandidate) -> dict[str, Any]:
-    return {
-        "place": place,
-        "name": candidate.credential.name,
-        "username": candidate.credential.username,
-        "priority": candidate.credential.priority,
-        "rule": candidate.rule,
-        "tags": list(candidate.tags),
-        "used": place == 1,
-    }
-
-
-def _reason(candidate: CredentialCandidate) -> str:
-    if candidate.rule == "device":
-        return "the device's own credential"
-    return "shares the tag " + ", ".join(candidate.tags)
+def _line(row: dict[str, Any]) -> str:
+    parts = [row["reason"]]
+    if row["remembered"]:
+        parts.append("last worked on this device")
+    parts += [
+        f"{what} {row[key]:%Y-%m-%d %H:%M} UTC"
+        for what, key in (("last success", "last_success_at"), ("last failure", "last_failure_at"))
+        if row[key] is not None
+    ]
+    used = "  <- used" if row["used"] else ""
+    return (
+        f"{row['place']}. {row['name']} (user {row['username']}, priority {row['priority']}): "
+        f"{'; '.join(parts)}{used}"
+    )
