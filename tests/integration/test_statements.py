@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -26,8 +25,7 @@ from tests.factories import (
     ZoneFactory,
     backup_outcome,
 )
-from tests.support.threads import in_thread, waits_for_lock
-from tests.support.waiting import wait_for
+from tests.support.threads import in_thread
 
 LABEL = RunLabel(run_id=1, job_name="nightly")
 BY_NAME = Statement(
@@ -89,13 +87,17 @@ def test_hostile_values_stay_values() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_locking_query_locks_and_wants_a_transaction() -> None:
     device = DeviceFactory.create()
-    write = partial(Device.objects.filter(pk=device.pk).update, description="x")
+    free = Device.objects.select_for_update(skip_locked=True).filter(pk=device.pk)
+
+    @transaction.atomic
+    def free_for_others() -> list[Device]:
+        return list(free.all())
+
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             assert LOCKED.all(device_id=device.pk) == [device]
-            writing = in_thread(pool, write)
-            wait_for(waits_for_lock, "the other writer waits")
-        assert writing.result() == 1
+            assert in_thread(pool, free_for_others).result() == []
+        assert in_thread(pool, free_for_others).result() == [device]
     with pytest.raises(TransactionManagementError):
         LOCKED.all(device_id=device.pk)
 
