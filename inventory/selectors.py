@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 
 from credentials.models import Tag
+from credentials.statements import Statement
 from inventory.models import Device, JumpHost
+
+_JUMP_HOSTS = Statement(lambda: JumpHost.objects.select_related("credential"))
 
 
 class DeviceNotFound(Exception):
@@ -59,7 +62,7 @@ def jump_hosts_of(*, device_ids: Iterable[int]) -> dict[int, tuple[JumpHost, ...
     for a device that is reached directly. The credentials are loaded.
     """
     ids = list(device_ids)
-    hosts = {host.pk: host for host in JumpHost.objects.select_related("credential")}
+    hosts = {host.pk: host for host in _JUMP_HOSTS.all()}
     if not hosts:
         return dict.fromkeys(ids, ())
     own = dict(Device.objects.filter(pk__in=ids).values_list("pk", "jump_host_id"))

@@ -18,8 +18,9 @@ app = Celery("netraven")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="schedules")
-# By name: it needs the models, which are not loaded yet.
+# By name: they need what is not loaded yet.
 app.steps["worker"].add("jobs.draining:DrainStep")
+app.steps["consumer"].add("netraven_site.events:GatheredEvents")
 
 
 @signals.worker_ready.connect

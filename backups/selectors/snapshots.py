@@ -10,8 +10,15 @@ from backups.engine.git.store import RevisionNotFound
 from backups.engine.search import unpack
 from backups.models import CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_elsewhere, git_is_here, git_store
+from credentials.statements import Statement
 from inventory.models import Device
 
+_NEWEST = Statement(
+    lambda device_id: Snapshot.objects.filter(device=device_id).order_by("-collected_at", "-id")[
+        :1
+    ],
+    device_id=int,
+)
 #: In front of a revision's own number, for those that are not in Git yet and have no commit.
 _BY_ID = "id:"
 
@@ -28,7 +35,7 @@ def snapshots_of(*, device: Device) -> QuerySet[Snapshot]:
 
 def snapshot_newest(*, device: Device) -> Snapshot | None:
     """The last stored revision of ``device``, or None before the first."""
-    newest = Snapshot.objects.filter(device=device).order_by("-collected_at", "-id").first()
+    newest = _NEWEST.first(device_id=device.pk)
     if newest is not None:
         newest.device = device  # without a join: every backup asks
     return newest

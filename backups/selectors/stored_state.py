@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from backups.models import CurrentText, Snapshot, Suspect, SuspectState
 from backups.selectors.archives import archives_kept
+from credentials.services import installation_cipher
+from credentials.statements import Statement
 from inventory.models import Device
 
 
@@ -27,27 +31,35 @@ class StoredState:
 
 def stored_state(*, device: Device, raw_digest: str = "") -> StoredState:
     """What is stored of ``device``; ``raw_digest`` is that of the raw copy that is asked about."""
-    snapshots = Snapshot.objects.filter(device=device)
-    found = (
-        snapshots.annotate(
-            has_archive=Exists(
-                archives_kept(raw_digest=raw_digest).filter(snapshot=OuterRef("pk"))
-            ),
-            has_suspects=Exists(Suspect.objects.filter(device=device, state=SuspectState.OPEN)),
-            has_text=Exists(CurrentText.objects.filter(device=device)),
-            is_behind=Exists(snapshots.filter(is_projected=False)),
-        )
-        .order_by("-collected_at", "-id")
-        .first()
-    )
+    statement = _statement(tuple(installation_cipher().keys))
+    found = statement.first(device=device.pk, raw_digest=raw_digest)
     if found is None:
         return StoredState(
             newest=None, has_archive=False, may_have_suspects=True, is_projected=False
         )
     found.device = device
+    # Of the annotations of the query the type of the row says nothing.
+    annotated: Any = found
     return StoredState(
         newest=found,
-        has_archive=found.has_archive,
-        may_have_suspects=found.has_suspects,
-        is_projected=found.has_text and not found.is_behind,
+        has_archive=annotated.has_archive,
+        may_have_suspects=annotated.has_suspects,
+        is_projected=annotated.has_text and not annotated.is_behind,
     )
+
+
+@lru_cache(maxsize=2)
+def _statement(_key_ids: tuple[str, ...]) -> Statement[Snapshot]:
+    """The query by these keys of the installation."""
+    return Statement(_newest, device=int, raw_digest=str)
+
+
+def _newest(*, device: int, raw_digest: str) -> QuerySet[Snapshot]:
+    snapshots = Snapshot.objects.filter(device=device)
+    archives = archives_kept(raw_digest=raw_digest).filter(snapshot=OuterRef("pk"))
+    return snapshots.annotate(
+        has_archive=Exists(archives),
+        has_suspects=Exists(Suspect.objects.filter(device=device, state=SuspectState.OPEN)),
+        has_text=Exists(CurrentText.objects.filter(device=device)),
+        is_behind=Exists(snapshots.filter(is_projected=False)),
+    ).order_by("-collected_at", "-id")[:1]

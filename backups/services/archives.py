@@ -11,6 +11,7 @@ from backups.models import Archive, ArchiveReading, Snapshot
 from backups.selectors.archives import archive_bytes, archive_context
 from credentials.cipher import sealed_key_id
 from credentials.services import installation_cipher
+from credentials.statements import insert
 from inventory.models import Device
 
 
@@ -47,7 +48,7 @@ def archive_write(
         zlib.compress(raw), context=archive_context(archive.seal_id)
     )
     archive.key_id = sealed_key_id(archive.sealed)
-    archive.save()
+    insert(archive)
     return archive
 
 

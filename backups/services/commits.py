@@ -17,12 +17,29 @@ from backups.engine.types import CommitRequest, SavedRevision
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_store, git_store_to_write
 from backups.services.store import locked_device
+from credentials.statements import Statement, Update
 from inventory.models import Device
 
+#: The oldest snapshot of a device that waits for Git, and whether there are more.
+_PENDING = Statement(
+    lambda device_id: Snapshot.objects.filter(
+        device=device_id, state=SnapshotState.PENDING
+    ).order_by("collected_at", "id")[:2],
+    device_id=int,
+)
 #: What a commit tells about its snapshot.
-_BY_COMMIT = [
-    *("state", "commit", "blob", "lines_added", "lines_removed", "change_digest", "pending_text"),
-]
+_WRITE_COMMIT = Update(
+    lambda snapshot_id, **told: (
+        Snapshot.objects.filter(pk=snapshot_id),
+        {**told, "state": SnapshotState.COMMITTED, "pending_text": ""},
+    ),
+    snapshot_id=int,
+    commit=str,
+    blob=str,
+    lines_added=int,
+    lines_removed=int,
+    change_digest=str,
+)
 
 
 def snapshots_commit(*, device_id: int) -> list[Snapshot]:
@@ -74,10 +91,10 @@ def snapshots_commit_together(*, device_ids: Collection[int]) -> None:
 def _commit_oldest(device_id: int, committed: list[Snapshot]) -> bool:
     """Bring the oldest pending snapshot of a device into Git; False when it was the last one."""
     device = locked_device(device_id)
-    pending = Snapshot.objects.filter(device=device, state=SnapshotState.PENDING)
-    snapshot, *others = pending.order_by("collected_at", "id")[:2] or [None]
-    if snapshot is None:
+    pending = _PENDING.all(device_id=device_id)
+    if not pending:
         return False
+    snapshot, *others = pending
     request = _request(device, snapshot, branch_of(snapshot))
     _record(snapshot, git_store_to_write().save(request))
     committed.append(snapshot)
@@ -109,7 +126,14 @@ def _record(snapshot: Snapshot, revision: SavedRevision) -> None:
     snapshot.pending_text = ""
     if not revision.changed:
         _count_again(snapshot)
-    snapshot.save(update_fields=_BY_COMMIT)
+    _WRITE_COMMIT.run(
+        snapshot_id=snapshot.pk,
+        commit=snapshot.commit,
+        blob=snapshot.blob,
+        lines_added=snapshot.lines_added,
+        lines_removed=snapshot.lines_removed,
+        change_digest=snapshot.change_digest,
+    )
 
 
 def _count_again(snapshot: Snapshot) -> None:

@@ -29,6 +29,7 @@ from backups.selectors.snapshots import (
     snapshot_text,
     snapshot_texts,
 )
+from credentials.statements import Statement, Update
 from inventory.models import Device
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,18 @@ logger = logging.getLogger(__name__)
 _MOST_DEVICES = 1000
 #: Revisions that are replayed while the row of a device is locked.
 _AT_ONCE = 200
+_NEW_TEXT = Update(
+    lambda device_id, snapshot_id, packed: (
+        CurrentText.objects.filter(device=device_id),
+        {"snapshot": snapshot_id, "packed": packed},
+    ),
+    device_id=int,
+    snapshot_id=int,
+    packed=bytes,
+)
+_SECRETS = Statement(
+    lambda device_id: SecretUse.objects.filter(device=device_id).order_by(), device_id=int
+)
 _CHANGING = ["place", "line_number", "token", "first_seen_at", "changed_at"]
 
 
@@ -198,7 +211,7 @@ def _begins_anew(snapshots: QuerySet[Snapshot], pending: Snapshot) -> bool:
 def _put_text(device: Device, snapshot: Snapshot, text: str) -> bool:
     """Store the text that is searched; gives whether there was one before."""
     packed = pack(text)
-    if CurrentText.objects.filter(device=device).update(snapshot=snapshot, packed=packed):
+    if _NEW_TEXT.run(device_id=device.pk, snapshot_id=snapshot.pk, packed=packed):
         return True
     CurrentText.objects.create(device=device, snapshot=snapshot, packed=packed)
     return False
@@ -212,23 +225,19 @@ def _put_secrets(device: Device, snapshot: Snapshot, text: str) -> None:
 
 def _dated_places(device: Device) -> dict[PlaceKey, DatedPlace]:
     """The rows of ``device`` as the pure core has them."""
-    rows = SecretUse.objects.filter(device=device).values_list(
-        *("place", "place_digest", "occurrence", "line_number", "token"),
-        *("first_seen_at", "changed_at"),
-    )
     dated = [
         DatedPlace(
             place=SecretPlace(
-                place=place,
-                place_digest=digest,
-                occurrence=occurrence,
-                line_number=line_number,
-                token=token,
+                place=row.place,
+                place_digest=row.place_digest,
+                occurrence=row.occurrence,
+                line_number=row.line_number,
+                token=row.token,
             ),
-            first_seen_at=first_seen_at,
-            changed_at=changed_at,
+            first_seen_at=row.first_seen_at,
+            changed_at=row.changed_at,
         )
-        for place, digest, occurrence, line_number, token, first_seen_at, changed_at in rows
+        for row in _SECRETS.all(device_id=device.pk)
     ]
     return {entry.place.key: entry for entry in dated}
 

@@ -20,8 +20,23 @@ from backups.selectors.stored_state import StoredState, stored_state
 from backups.services import projections
 from backups.services.archives import archive_write
 from backups.services.host_keys import remember_host_keys
+from credentials.statements import Statement, Update, insert
 from inventory.models import Device
 
+_LOCKED_DEVICE = Statement(
+    lambda device_id: (
+        Device.objects.select_for_update(of=("self",), no_key=True).filter(pk=device_id).order_by()
+    ),
+    device_id=int,
+)
+_READ_AGAIN = Update(
+    lambda snapshot_id, now: (
+        Snapshot.objects.filter(pk=snapshot_id),
+        {"read_count": F("read_count") + 1, "last_read_at": now},
+    ),
+    snapshot_id=int,
+    now=datetime,
+)
 #: How long facts that did not change are left alone.
 FACTS_REFRESH = timedelta(days=1)
 
@@ -67,9 +82,7 @@ def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> 
     if is_new or not stored.has_archive:
         _archive(device, outcome, label, now, snapshot=snapshot)
     if not is_new:
-        Snapshot.objects.filter(pk=snapshot.pk).update(
-            read_count=F("read_count") + 1, last_read_at=now
-        )
+        _READ_AGAIN.run(snapshot_id=snapshot.pk, now=now)
     return snapshot
 
 
@@ -94,7 +107,7 @@ def snapshot_write(
             _bring_back(newest, text)
             projections.update(device=device, snapshot=newest, text=text)
         return newest, False
-    snapshot = Snapshot.objects.create(
+    snapshot = Snapshot(
         device=device,
         content_sha256=content_sha256,
         pending_text=text,
@@ -109,6 +122,7 @@ def snapshot_write(
         changed_at_text=found.time if found else "",
         is_projected=stored.is_projected,
     )
+    insert(snapshot)
     if stored.is_projected:
         projections.put(device=device, snapshot=snapshot, text=text)
     else:
@@ -125,7 +139,14 @@ def _bring_back(snapshot: Snapshot, text: str) -> None:
 
 
 def locked_device(device_id: int) -> Device:
-    return Device.objects.select_for_update(of=("self",), no_key=True).get(pk=device_id)
+    """The row of a device, for nobody else to write until the end of the transaction.
+
+    Raises Device.DoesNotExist.
+    """
+    device = _LOCKED_DEVICE.first(device_id=device_id)
+    if device is None:
+        raise Device.DoesNotExist(f"there is no device with the id {device_id}")
+    return device
 
 
 def suspects_overtake(suspects: QuerySet[Suspect]) -> None:

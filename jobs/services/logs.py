@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from backups.engine.errors import DeviceError
 from backups.services.redaction import installation_redactor
+from credentials.statements import insert
 from jobs.choices import LogLevel
 from jobs.models import ConnectionLog, DeviceResult, JobLog, JobRun
 
@@ -22,9 +23,8 @@ def job_log(
 ) -> None:
     """Add a line to the log of ``run``."""
     run_id = run if isinstance(run, int) else run.pk
-    JobLog.objects.create(
-        run_id=run_id, device_id=device_id, level=level.value, message=safe_message(message)
-    )
+    text = safe_message(message)
+    insert(JobLog(run_id=run_id, device_id=device_id, level=level.value, message=text))
 
 
 def connection_log(
@@ -35,12 +35,14 @@ def connection_log(
     secrets: Sequence[str] = (),
 ) -> None:
     """Add how one session with the device of ``result`` went; ``secrets`` are blotted out."""
-    ConnectionLog.objects.create(
-        run_id=result.run_id,
-        device_id=result.device_id,
-        attempt=result.attempts,
-        level=level.value,
-        message=safe_message(message, secrets),
+    insert(
+        ConnectionLog(
+            run_id=result.run_id,
+            device_id=result.device_id,
+            attempt=result.attempts,
+            level=level.value,
+            message=safe_message(message, secrets),
+        )
     )
 
 

@@ -19,6 +19,7 @@ from django.db.models.functions import Coalesce, Extract, Now
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.models import Snapshot
 from credentials.models import Credential
+from credentials.statements import Statement, Update
 from jobs.choices import LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
@@ -51,7 +52,7 @@ def result_claim(*, result_id: int) -> DeviceResult | None:
     """
     try:
         with transaction.atomic():
-            if _take(result_id, _UNLIMITED):
+            if _TAKE_UNLIMITED.run(result_id=result_id, lease=_lease()):
                 return _taken(result_id)
         with transaction.atomic():
             if result_admit(result_id=result_id) and _take(result_id, claimable_condition()):
@@ -64,31 +65,37 @@ def result_claim(*, result_id: int) -> DeviceResult | None:
 
 
 def _take(result_id: int, condition: Q) -> bool:
-    claimable = DeviceResult.objects.filter(
+    return bool(_claimable(result_id, condition).update(**_claimed(_lease())))
+
+
+def _claimable(result_id: int, condition: Q) -> QuerySet[DeviceResult]:
+    return DeviceResult.objects.filter(
         condition,
         pk=result_id,
         # A join would move every condition into a subquery, which PostgreSQL does not look at
         # again after waiting for another claim of the row: both would win.
         run__in=JobRun.objects.filter(status=RunStatus.RUNNING),
     )
-    return bool(
-        claimable.update(
-            status=ResultStatus.RUNNING,
-            attempts=F("attempts") + 1,
-            lease_until=_lease_end(),
-            retry_at=None,
-            parked_at=None,
-            parked_key="",
-            started_at=Coalesce("started_at", Now()),
-        )
-    )
+
+
+def _claimed(lease: timedelta) -> dict[str, object]:
+    """What a claim writes into a row."""
+    return {
+        "status": ResultStatus.RUNNING,
+        "attempts": F("attempts") + 1,
+        "lease_until": Now() + lease,
+        "retry_at": None,
+        "parked_at": None,
+        "parked_key": "",
+        "started_at": Coalesce("started_at", Now()),
+    }
 
 
 def _taken(result_id: int) -> DeviceResult:
     # Still inside the transaction: the row is locked, so this is the token just set.
-    return DeviceResult.objects.select_related("run", "device__zone", "credential").get(
-        pk=result_id
-    )
+    taken = _TAKEN.first(result_id=result_id)
+    assert taken is not None
+    return taken
 
 
 def _is_read_elsewhere(error: IntegrityError) -> bool:
@@ -115,12 +122,15 @@ def claims_gone(*, claims: Collection[Claim]) -> frozenset[Claim]:
 
 def claim_holds(*, claim: Claim) -> bool:
     """Whether ``claim`` still stands; locks the row until the end of the transaction."""
-    return _held(claim).select_for_update().only("pk").first() is not None
+    return bool(_STANDING.all(result_id=claim.result_id, attempt=claim.attempt))
 
 
 def result_succeed(*, claim: Claim, snapshot: Snapshot, changed: bool) -> bool:
     """Record a backup whose configuration stands in Git. False when the claim is gone."""
-    return _finish(claim, status=ResultStatus.SUCCEEDED, snapshot=snapshot, config_changed=changed)
+    succeed = _SUCCEED[changed]
+    return bool(
+        succeed.run(result_id=claim.result_id, attempt=claim.attempt, snapshot_id=snapshot.pk)
+    )
 
 
 def result_hand_over(*, claim: Claim, snapshot: Snapshot) -> bool:
@@ -274,22 +284,65 @@ def _return_lost(result: DeviceResult) -> bool:
 
 
 def _finish(claim: Claim, **fields: object) -> bool:
-    defaults: dict[str, object] = {"error_category": "", "error_message": ""}
-    return bool(
-        _held(claim).update(
-            **(defaults | fields),
-            finished_at=Now(),
-            duration_seconds=Extract(SINCE_START, "epoch"),
-            lease_until=None,
-            retry_at=None,
-        )
-    )
+    return bool(_held(claim).update(**_finished(**fields)))
+
+
+def _finished(**fields: object) -> dict[str, object]:
+    """What the end of a device writes into its row."""
+    return {
+        "error_category": "",
+        "error_message": "",
+        **fields,
+        "finished_at": Now(),
+        "duration_seconds": Extract(SINCE_START, "epoch"),
+        "lease_until": None,
+        "retry_at": None,
+    }
 
 
 def _held(claim: Claim) -> QuerySet[DeviceResult]:
-    return DeviceResult.objects.filter(
-        pk=claim.result_id, attempts=claim.attempt, status=ResultStatus.RUNNING
+    return _standing(claim.result_id, claim.attempt)
+
+
+def _standing(result_id: int, attempt: int) -> QuerySet[DeviceResult]:
+    return DeviceResult.objects.filter(pk=result_id, attempts=attempt, status=ResultStatus.RUNNING)
+
+
+_TAKE_UNLIMITED = Update(
+    lambda result_id, lease: (_claimable(result_id, _UNLIMITED), _claimed(lease)),
+    result_id=int,
+    lease=timedelta,
+)
+
+
+def _success(changed: bool) -> Update:
+    return Update(
+        lambda result_id, attempt, snapshot_id: (
+            _standing(result_id, attempt),
+            _finished(status=ResultStatus.SUCCEEDED, snapshot=snapshot_id, config_changed=changed),
+        ),
+        result_id=int,
+        attempt=int,
+        snapshot_id=int,
     )
+
+
+_SUCCEED = {changed: _success(changed) for changed in (False, True)}
+_TAKEN = Statement(
+    lambda result_id: (
+        DeviceResult.objects.select_related("run", "device__zone", "credential")
+        .filter(pk=result_id)
+        .order_by()
+    ),
+    result_id=int,
+)
+_STANDING = Statement(
+    lambda result_id, attempt: (
+        _standing(result_id, attempt).select_for_update().only("pk").order_by()
+    ),
+    result_id=int,
+    attempt=int,
+)
 
 
 @transaction.atomic
@@ -305,7 +358,11 @@ def _prolong(results: QuerySet[DeviceResult]) -> None:
 
 
 def _lease_end() -> object:
-    return Now() + timedelta(seconds=settings.NETRAVEN.lease_seconds)
+    return Now() + _lease()
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.NETRAVEN.lease_seconds)
 
 
 def _cut(message: str) -> str:
