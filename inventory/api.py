@@ -9,12 +9,12 @@ from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api import TagNamesField
 from credentials.models import Credential
+from credentials.permissions import MayChangeModel
 from credentials.services import tags_ensure
 from inventory.breaker import breaker_reset
 from inventory.models import Device, HostKeyOwner, JumpHost, Zone
@@ -154,15 +154,11 @@ class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
         detail=True,
         methods=["post"],
         url_path="accept-host-key",
-        permission_classes=[IsAuthenticated],
+        permission_classes=[MayChangeModel],
     )
     def accept_host_key(self, request: Request, pk: str | None = None) -> Response:
         """Accept the host key that was refused, if it is the one with this fingerprint."""
         owner = self.get_object()
-        if not request.user.has_perm(f"{owner._meta.app_label}.change_{owner._meta.model_name}"):
-            raise exceptions.PermissionDenied(
-                "You may not accept host keys; ask for the operator role."
-            )
         given = FingerprintSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
@@ -218,14 +214,10 @@ class DeviceViewSet(HostKeyOwnerViewSet[Device]):
         detail=True,
         methods=["post"],
         url_path="reset-breaker",
-        permission_classes=[IsAuthenticated],
+        permission_classes=[MayChangeModel],
     )
     def reset_breaker(self, request: Request, pk: str | None = None) -> Response:
         """Forget the failures of the device, so that scheduled runs try it again."""
-        if not request.user.has_perm("inventory.change_device"):
-            raise exceptions.PermissionDenied(
-                "You may not reset circuit breakers; ask for the operator role."
-            )
         breaker_reset(devices=Device.objects.filter(pk=self.get_object().pk))
         return Response(DeviceSerializer(self.get_object()).data)
 

@@ -12,7 +12,7 @@ from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.generics import get_object_or_404
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,25 +26,22 @@ from backups.services.archives import archive_read
 from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
 from backups.services.restore_pack import RawNotKept, restore_pack
 from credentials.cipher import CipherError
+from credentials.permissions import HasPermission
 from inventory.models import Device
 
 
-class MayReadRaw(BasePermission):
+class MayReadRaw(HasPermission):
     """Users with the right to read raw configurations; being staff is none."""
 
-    message = "You may not read raw configurations; ask for that permission."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("backups.read_raw_archive")
+    permission = "backups.read_raw_archive"
+    message = "You may not read raw configurations; ask for the role raw-reader."
 
 
-class MayAddArtefacts(BasePermission):
+class MayAddArtefacts(HasPermission):
     """Users with the right to add binary artefacts."""
 
-    message = "You may not add artefacts; ask for that permission."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("backups.add_artefact")
+    permission = "backups.add_artefact"
+    message = "You may not add artefacts; ask for the operator role."
 
 
 class RawNegotiation(DefaultContentNegotiation):

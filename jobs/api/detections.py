@@ -8,11 +8,10 @@ from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from credentials.permissions import HasPermission
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_find
 from jobs.launch import request_detection
@@ -73,13 +72,11 @@ class NotAccepted(exceptions.APIException):
     default_code = "conflict"
 
 
-class MayChangeDevices(BasePermission):
+class MayChangeDevices(HasPermission):
     """Who may change devices may also ask what they are."""
 
+    permission = "inventory.change_device"
     message = "You may not change devices; ask for the operator role."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("inventory.change_device")
 
 
 class PlatformDetectionViewSet(viewsets.ReadOnlyModelViewSet[PlatformDetection]):

@@ -10,11 +10,10 @@ from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from credentials.permissions import HasPermission
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
 from jobs.models import JobRun
@@ -91,13 +90,11 @@ class Refused(exceptions.APIException):
     default_code = "conflict"
 
 
-class MayRunJobs(BasePermission):
+class MayRunJobs(HasPermission):
     """Who may run jobs may also stop a run and have it tried again."""
 
+    permission = "jobs.run_job"
     message = "You may not run jobs; ask for the operator role."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("jobs.run_job")
 
 
 class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
