@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -14,16 +14,19 @@ from rest_framework.response import Response
 
 from credentials.api import TagNamesField
 from credentials.models import Credential
-from credentials.permissions import MayChangeModel
+from credentials.permissions import IsNotLimitedToWrite, MayChangeModel
 from credentials.services import tags_ensure
+from credentials.visibility import credentials_visible_to
 from inventory.breaker import breaker_reset
 from inventory.models import Device, HostKeyOwner, JumpHost, Zone
+from inventory.scoped import OfVisibleDevices, VisibleSlugField, caller, check_tag_names
 from inventory.services import (
     HostKeyNotAccepted,
     device_save,
     host_key_accept,
     jump_host_save,
 )
+from inventory.visibility import jump_hosts_visible_to
 
 _Owner = TypeVar("_Owner", bound=HostKeyOwner)
 
@@ -42,11 +45,11 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     zone = serializers.SlugRelatedField(
         slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
     )
-    credential = serializers.SlugRelatedField(
-        slug_field="name", queryset=Credential.objects.all(), required=False, allow_null=True
+    credential = VisibleSlugField(
+        credentials_visible_to, slug_field="name", required=False, allow_null=True
     )
-    jump_host = serializers.SlugRelatedField(
-        slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
+    jump_host = VisibleSlugField(
+        jump_hosts_visible_to, slug_field="name", required=False, allow_null=True
     )
     host_key = _fingerprint("host_key_fingerprint")
     offered_host_key = _fingerprint("offered_fingerprint")
@@ -87,6 +90,16 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "deadline_seconds",
             *read_only_fields,
         ]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse tags that a limited caller may not give or take away."""
+        if self.instance is None or "tags" in attrs:
+            before = None if self.instance is None else self.instance.tags.all()
+            try:
+                check_tag_names(names=attrs.get("tags", []), before=before, user=caller(self))
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"tags": error.detail}) from error
+        return attrs
 
     def create(self, validated_data: dict[str, Any]) -> Device:
         return self.update(Device(), validated_data)
@@ -179,8 +192,10 @@ class HistoryKept(exceptions.APIException):
     default_code = "conflict"
 
 
-class DeviceViewSet(HostKeyOwnerViewSet[Device]):
+class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
     """The managed devices."""
+
+    device_path = "pk"
 
     queryset = Device.objects.select_related("zone", "credential", "jump_host").prefetch_related(
         "tags"
@@ -219,14 +234,22 @@ class DeviceViewSet(HostKeyOwnerViewSet[Device]):
     def reset_breaker(self, request: Request, pk: str | None = None) -> Response:
         """Forget the failures of the device, so that scheduled runs try it again."""
         breaker_reset(devices=Device.objects.filter(pk=self.get_object().pk))
-        return Response(DeviceSerializer(self.get_object()).data)
+        return Response(self.get_serializer(self.get_object()).data)
 
 
 class JumpHostViewSet(HostKeyOwnerViewSet[JumpHost]):
-    """SSH servers that the way to devices leads through."""
+    """SSH servers that the way to devices leads through; limited users see those of their tags."""
 
     queryset = JumpHost.objects.select_related("credential", "via").prefetch_related("tags")
     serializer_class = JumpHostSerializer
     filterset_fields = {"name": ["exact", "icontains"], "tags__name": ["exact"]}
     search_fields = ["name", "ip_address", "description"]
     ordering_fields = ["id", "name", "ip_address"]
+
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimitedToWrite()]
+
+    def get_queryset(self) -> QuerySet[JumpHost]:
+        """Those that the caller may see."""
+        visible = jump_hosts_visible_to(user=self.request.user)
+        return super().get_queryset().filter(pk__in=visible.order_by().values("pk"))

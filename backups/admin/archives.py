@@ -19,6 +19,8 @@ from backups.services.archives import archive_read
 from backups.services.restore_pack import RawNotKept, restore_pack
 from credentials.admin import ReadOnlyAdmin
 from credentials.cipher import CipherError
+from credentials.scoped import WholeAdmin
+from inventory.scoped import ScopedAdmin
 
 #: Gives the answer for an archive, the name of the user, the reason and the address.
 _Answer = Callable[[Archive, str, str, str | None], HttpResponse]
@@ -35,7 +37,7 @@ class ReasonForm(forms.Form):
 
 
 @admin.register(Archive)
-class ArchiveAdmin(ReadOnlyAdmin):
+class ArchiveAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = ["device", "name", "collected_at", "size_bytes", "key_id", "snapshot"]
     list_select_related = ["device", "snapshot__device"]
     search_fields = ["device__hostname", "name"]
@@ -112,6 +114,6 @@ def _pack(archive: Archive, reader: str, reason: str, address: str | None) -> Ht
 
 
 @admin.register(ArchiveReading)
-class ArchiveReadingAdmin(ReadOnlyAdmin):
+class ArchiveReadingAdmin(WholeAdmin, ReadOnlyAdmin):
     list_display = ["read_at", "reader", "hostname", "collected_at", "reason", "address"]
     search_fields = ["reader", "reason", "hostname"]

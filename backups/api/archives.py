@@ -27,7 +27,8 @@ from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
 from backups.services.restore_pack import RawNotKept, restore_pack
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
-from inventory.models import Device
+from inventory.scoped import OfVisibleDevices
+from inventory.visibility import devices_visible_to, of_visible_devices
 
 
 class MayReadRaw(HasPermission):
@@ -90,7 +91,7 @@ class ArchiveSerializer(serializers.ModelSerializer[Archive]):
         read_only_fields = fields
 
 
-class ArchiveViewSet(viewsets.ReadOnlyModelViewSet[Archive]):
+class ArchiveViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Archive]):
     """Raw copies and binary artefacts, newest first; their bytes are read elsewhere."""
 
     queryset = Archive.objects.select_related("device").defer("sealed")
@@ -117,6 +118,11 @@ class RawView(APIView):
         }
 
 
+def _snapshot(request: Request, pk: int) -> Snapshot:
+    snapshots = Snapshot.objects.select_related("device")
+    return get_object_or_404(of_visible_devices(queryset=snapshots, user=request.user), pk=pk)
+
+
 def raw_download(archive: Archive, **reading: Any) -> HttpResponse:
     """The bytes of ``archive`` as a download; the reading is recorded before."""
     try:
@@ -136,7 +142,8 @@ class ArchiveRawView(RawView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         """The bytes as the device gave them."""
         reading = self.reading(request)
-        archive = get_object_or_404(Archive.objects.select_related("device"), pk=pk)
+        archives = Archive.objects.select_related("device")
+        archive = get_object_or_404(of_visible_devices(queryset=archives, user=request.user), pk=pk)
         return raw_download(archive, **reading)
 
 
@@ -147,7 +154,7 @@ class SnapshotRawView(RawView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         """The running-config as the device printed it; 404 when the raw copy is not kept."""
         reading = self.reading(request)
-        snapshot = get_object_or_404(Snapshot.objects.select_related("device"), pk=pk)
+        snapshot = _snapshot(request, pk)
         archive = archive_newest(snapshot=snapshot)
         if archive is None:
             raise exceptions.NotFound("The raw copy of this revision is not kept.")
@@ -163,7 +170,7 @@ class SnapshotRestorePackView(RawView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         """A zip with raw and redacted configuration, artefacts, facts and steps."""
         reading = self.reading(request)
-        snapshot = get_object_or_404(Snapshot.objects.select_related("device"), pk=pk)
+        snapshot = _snapshot(request, pk)
         try:
             pack = restore_pack(snapshot=snapshot, **reading)
         except RawNotKept as error:
@@ -187,7 +194,7 @@ class DeviceArtefactsView(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Store the body as the file ``name``; 200 when these bytes are stored already."""
         artefact, is_new = artefact_store(
-            device=get_object_or_404(Device, pk=pk),
+            device=get_object_or_404(devices_visible_to(user=request.user), pk=pk),
             name=request.query_params.get("name", ""),
             # An empty body is not parsed.
             payload=request.data.get("payload", b"") if isinstance(request.data, dict) else b"",

@@ -14,7 +14,7 @@ from backups.models import GitRemote
 from backups.selectors.remotes import remote_lag
 from backups.services.remotes import remote_save, remotes_mark_due
 from credentials.models import Credential
-from credentials.permissions import MayChangeModel
+from credentials.permissions import IsNotLimited, MayChangeModel
 from inventory.api import HostKeyOwnerViewSet
 from inventory.models import Zone
 
@@ -86,6 +86,9 @@ class GitRemoteViewSet(HostKeyOwnerViewSet[GitRemote]):
     filterset_fields = ["name", "zone__name", "state", "is_enabled"]
     search_fields = ["name", "url"]
     ordering_fields = ["id", "name", "pushed_at", "attempted_at"]
+
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimited()]
 
     @extend_schema(request=None, responses={202: GitRemoteSerializer})
     @action(detail=True, methods=["post"], permission_classes=[MayChangeModel])

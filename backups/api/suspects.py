@@ -13,6 +13,7 @@ from backups.models import Suspect
 from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
+from inventory.scoped import OfVisibleDevices
 
 
 class NotAccepted(exceptions.APIException):
@@ -69,7 +70,7 @@ class SuspectTextSerializer(serializers.Serializer[Suspect]):
     text = serializers.CharField()
 
 
-class SuspectViewSet(viewsets.ReadOnlyModelViewSet[Suspect]):
+class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
     """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
 
     queryset = Suspect.objects.select_related("device", "snapshot")

@@ -13,7 +13,9 @@ from rest_framework.response import Response
 
 from credentials.permissions import HasPermission
 from inventory.models import Device
+from inventory.scoped import OfVisibleDevices
 from inventory.selectors import DeviceNotFound, device_find
+from inventory.visibility import scope_of
 from jobs.launch import request_detection
 from jobs.models import PlatformDetection
 from jobs.services.detection import DetectionNotAccepted, detection_accept
@@ -60,7 +62,8 @@ class DetectionRequestSerializer(serializers.Serializer[Any]):
 
     def validate_device(self, value: str) -> Device:
         try:
-            return device_find(hostname_or_id=value)
+            scope = scope_of(user=self.context["request"].user)
+            return device_find(hostname_or_id=value, scope=scope)
         except DeviceNotFound as error:
             raise serializers.ValidationError(str(error)) from error
 
@@ -79,7 +82,7 @@ class MayChangeDevices(HasPermission):
     message = "You may not change devices; ask for the operator role."
 
 
-class PlatformDetectionViewSet(viewsets.ReadOnlyModelViewSet[PlatformDetection]):
+class PlatformDetectionViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[PlatformDetection]):
     """What devices seem to run, newest first; ``POST {id}/accept/`` takes the answer over."""
 
     queryset = PlatformDetection.objects.select_related("device", "requested_by")
@@ -96,7 +99,7 @@ class PlatformDetectionViewSet(viewsets.ReadOnlyModelViewSet[PlatformDetection])
     @extend_schema(request=DetectionRequestSerializer, responses={202: PlatformDetectionSerializer})
     def create(self, request: Request) -> Response:
         """Have a worker find out what a device runs; answers 202 with the detection."""
-        wanted = DetectionRequestSerializer(data=request.data)
+        wanted = DetectionRequestSerializer(data=request.data, context={"request": request})
         wanted.is_valid(raise_exception=True)
         detection = request_detection(
             device=wanted.validated_data["device"], requested_by=cast("User", request.user)
