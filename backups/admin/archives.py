@@ -12,12 +12,13 @@ from django.template.response import TemplateResponse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from backups.api.downloads import download, raw_file_name, remote_address
+from backups.api.downloads import download, raw_file_name
 from backups.engine.errors import DeviceError
 from backups.models import Archive, ArchiveReading
 from backups.services.archives import archive_read
 from backups.services.restore_pack import RawNotKept, restore_pack
 from credentials.admin import ReadOnlyAdmin
+from credentials.callers import client_address
 from credentials.cipher import CipherError
 from credentials.scoped import WholeAdmin
 from inventory.scoped import ScopedAdmin
@@ -89,7 +90,7 @@ class ArchiveAdmin(ScopedAdmin, ReadOnlyAdmin):
         if form.is_valid():
             name, reason = request.user.get_username(), form.cleaned_data["reason"]
             try:
-                return answer(archive, name, reason, remote_address(request))
+                return answer(archive, name, reason, client_address(request))
             except (CipherError, DeviceError, RawNotKept) as error:
                 form.add_error(None, str(error))
         context = self.admin_site.each_context(request) | {

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backups.api.downloads import download, raw_file_name, remote_address
+from backups.api.downloads import download, raw_file_name
 from backups.api.suspects import NotReadable
 from backups.engine.errors import DeviceError
 from backups.models import Archive, Snapshot
@@ -25,6 +25,7 @@ from backups.selectors.archives import archive_newest
 from backups.services.archives import archive_read
 from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
 from backups.services.restore_pack import RawNotKept, restore_pack
+from credentials.callers import client_address
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
@@ -114,7 +115,7 @@ class RawView(APIView):
         return {
             "reader": request.user.get_username(),
             "reason": asked.validated_data["reason"],
-            "address": remote_address(request),
+            "address": client_address(request),
         }
 
 

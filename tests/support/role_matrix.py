@@ -16,7 +16,7 @@ API = "/api/v1/"
 _ADMIN = "/admin/"
 #: No row has it: rights are asked for before anything is looked up, so 404 is a yes.
 _NO_SUCH_ID = "987654321"
-_NO_SUCH_TOKEN = "deadbeef"  # stands for a redaction token
+_NO_SUCH = {"token": "deadbeef", "token_key": "0" * 15}
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>(?:\[[^\]]*\]|[^()])*\)")
 
 
@@ -62,17 +62,15 @@ def admin_questions() -> list[Question]:
     return questions
 
 
-def answer_to(user: User | None, question: Question) -> str:
+def answer_to(client: Client, question: Question) -> str:
     """``yes``, ``no``, or, where the answer is neither, what is wrong with it."""
-    client = Client()
-    if user is not None:
-        client.force_login(user)
+    is_known = "sessionid" in client.cookies
     # A reason, so that what asks for one goes on to look for the row.
     body = "" if question.method in {"GET", "DELETE"} else json.dumps({"reason": "matrix"})
     kind = "application/json" if question.path.startswith(API) else "text/plain"
     answer = client.generic(question.method, question.path, body, content_type=kind)
     to_login = answer.headers.get("Location", "").startswith(f"{_ADMIN}login/")
-    if answer.status_code == (403 if user else 401) or (user is None and to_login):
+    if answer.status_code == (403 if is_known else 401) or (to_login and not is_known):
         return "no"
     if answer.status_code in {401, 403, 405} or answer.status_code >= 500 or to_login:
         return f"{question.method} {question.path}: {answer.status_code}"
@@ -81,9 +79,10 @@ def answer_to(user: User | None, question: Question) -> str:
 
 def table(questions: Iterable[Question], people: dict[str, User | None]) -> str:
     """A Markdown table: deeds of one address that have the same answers share a row."""
+    clients = [_client(user) for user in people.values()]
     rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for question in questions:
-        answers = tuple(answer_to(user, question) for user in people.values())
+        answers = tuple(answer_to(client, question) for client in clients)
         deeds = rows.setdefault((question.address, answers), [])
         if question.deed not in deeds:
             deeds.append(question.deed)
@@ -96,6 +95,13 @@ def table(questions: Iterable[Question], people: dict[str, User | None]) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _client(user: User | None) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
 
 
 def _patterns(
@@ -121,7 +127,7 @@ def _methods(pattern: URLPattern) -> list[str]:
 
 def _filled(route: str) -> str:
     def value(found: re.Match[str]) -> str:
-        return _NO_SUCH_TOKEN if (found[1] or found[2]) == "token" else _NO_SUCH_ID
+        return _NO_SUCH.get(found[1] or found[2], _NO_SUCH_ID)
 
     return _PARAMETER.sub(value, route)
 
