@@ -159,6 +159,21 @@ class UserAdmin(WholeAdmin, DjangoUserAdmin, ModelAdmin[User]):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else [*fields, "is_superuser"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+def _may_touch(request: HttpRequest, user: Any) -> bool:
+    """A superuser is changed by a superuser only."""
+    return user is None or not user.is_superuser or bool(request.user.is_superuser)
+
 
 @admin.register(Group)
 class GroupAdmin(WholeAdmin, DjangoGroupAdmin, ModelAdmin[Group]):

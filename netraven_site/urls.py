@@ -39,6 +39,7 @@ from jobs.api.runs import JobRunViewSet
 from jobs.api.system import QueuesView, SystemView, WorkersView
 from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
+from netraven_site.accounts.users import MeView, UserViewSet
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
 
@@ -55,6 +56,7 @@ router.register("archives", ArchiveViewSet, basename="archive")
 router.register("suspects", SuspectViewSet, basename="suspect")
 router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
 router.register("tokens", ApiTokenViewSet, basename="api-token")
+router.register("users", UserViewSet, basename="user")
 router.register("secrets", SecretViewSet, basename="secret")
 
 api_urls: list[URLPattern | URLResolver] = [
@@ -80,6 +82,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("system/", SystemView.as_view(), name="system"),
     path("system/queues/", QueuesView.as_view(), name="system-queues"),
     path("system/workers/", WorkersView.as_view(), name="system-workers"),
+    path("users/me/", MeView.as_view(), name="me"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
     path("devices/<int:device_id>/secrets/", DeviceSecretsView.as_view(), name="device-secrets"),
