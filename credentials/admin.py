@@ -10,13 +10,16 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
-from credentials.models import Credential, Tag
+from credentials.models import Credential, Tag, TagLimit
+from credentials.scoped import WholeAdmin
 from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
+from credentials.visibility import credentials_visible_to, tags_visible_to
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -87,7 +90,8 @@ class CredentialForm(forms.ModelForm[Credential]):
 
 
 @admin.register(Credential)
-class CredentialAdmin(ModelAdmin[Credential]):
+class CredentialAdmin(WholeAdmin, ModelAdmin[Credential]):
+    is_readable_when_limited = True
     form = CredentialForm
     list_display = ["name", "username", "priority", "is_active", "has_enable_secret", "has_ssh_key"]
     list_filter = ["is_active", "tags"]
@@ -111,6 +115,10 @@ class CredentialAdmin(ModelAdmin[Credential]):
         ),
     ]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
+        visible = credentials_visible_to(user=request.user)
+        return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
+
     @admin.display(boolean=True, description="Enable secret")
     def has_enable_secret(self, credential: Credential) -> bool:
         return credential.has_enable_secret
@@ -121,24 +129,65 @@ class CredentialAdmin(ModelAdmin[Credential]):
 
 
 @admin.register(Tag)
-class TagAdmin(ModelAdmin[Tag]):
+class TagAdmin(WholeAdmin, ModelAdmin[Tag]):
+    is_readable_when_limited = True
     list_display = ["name", "max_sessions", "description"]
     search_fields = ["name", "description"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        visible = tags_visible_to(user=request.user)
+        return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
 
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin[User]):
-    """Django's own, in the look of the site."""
+class TagLimitInline(StackedInline):
+    """Without it the user sees every device."""
 
+    model = TagLimit
+    autocomplete_fields = ["tags"]
+    verbose_name_plural = "limit to devices with certain tags"
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.has_perm("auth.change_user")
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.has_perm("auth.view_user")
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.has_perm("auth.change_user")
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.has_perm("auth.change_user")
+
+
+@admin.register(User)
+class UserAdmin(WholeAdmin, DjangoUserAdmin, ModelAdmin[User]):
+    """Django's own, in the look of the site, and with the tags that a user is limited to."""
+
+    inlines = [TagLimitInline]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else [*fields, "is_superuser"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+def _may_touch(request: HttpRequest, user: Any) -> bool:
+    """A superuser is changed by a superuser only."""
+    return user is None or not user.is_superuser or bool(request.user.is_superuser)
+
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin[Group]):
+class GroupAdmin(WholeAdmin, DjangoGroupAdmin, ModelAdmin[Group]):
     """Django's own, in the look of the site."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.validators import UniqueValidator
 
@@ -18,7 +18,9 @@ from credentials.models import (
     validate_name,
     validate_username,
 )
+from credentials.permissions import IsNotLimitedToWrite
 from credentials.services import SECRET_FIELDS, credential_save, tags_ensure
+from credentials.visibility import credentials_visible_to, tags_visible_to
 
 
 class TagSerializer(serializers.ModelSerializer[Tag]):
@@ -187,7 +189,7 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
 
 
 class CredentialViewSet(viewsets.ModelViewSet[Credential]):
-    """What devices are logged in to with. No answer holds a secret."""
+    """What devices are logged in to with, without secrets; limited users see their tags' ones."""
 
     queryset = Credential.objects.prefetch_related("tags")
     serializer_class = CredentialSerializer
@@ -202,12 +204,27 @@ class CredentialViewSet(viewsets.ModelViewSet[Credential]):
     search_fields = ["name", "username", "description"]
     ordering_fields = ["id", "name", "username", "priority", "updated_at"]
 
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimitedToWrite()]
+
+    def get_queryset(self) -> QuerySet[Credential]:
+        """Those that the caller may see."""
+        visible = credentials_visible_to(user=self.request.user)
+        return super().get_queryset().filter(pk__in=visible.values("pk"))
+
 
 class TagViewSet(viewsets.ModelViewSet[Tag]):
-    """Labels on devices, jobs and credentials."""
+    """Labels on devices, jobs and credentials; limited users see their own."""
 
     queryset = Tag.objects.all()
     serializer_class = TagSerializer
     filterset_fields = ["name"]
     search_fields = ["name", "description"]
     ordering_fields = ["id", "name"]
+
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimitedToWrite()]
+
+    def get_queryset(self) -> QuerySet[Tag]:
+        """Those that the caller may see."""
+        return tags_visible_to(user=self.request.user)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
@@ -161,6 +162,25 @@ class Credential(models.Model):
     @property
     def has_passphrase(self) -> bool:
         return self.sealed_ssh_key_passphrase is not None
+
+
+class TagLimit(models.Model):
+    """Limits a user to the devices that carry one of its tags; without tags, to none at all.
+
+    Users without such a row see every device. Deleting a tag takes it out of the limit and never
+    lifts the limit.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tag_limit"
+    )
+    tags = models.ManyToManyField(Tag, blank=True, related_name="+")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"limit of {self.user}"
 
 
 class InstallationKey(models.Model):

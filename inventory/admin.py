@@ -16,11 +16,14 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from credentials.admin import ReadOnlyAdmin
+from credentials.scoped import WholeAdmin
 from inventory.breaker import breaker_reset
 from inventory.models import CredentialUse, Device, HostKeyChange, HostKeyOwner, JumpHost, Zone
 from inventory.platforms import platform_names
 from inventory.resolution import credentials_explained
+from inventory.scoped import ScopedAdmin
 from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget
+from inventory.visibility import jump_hosts_visible_to
 
 _Owner = TypeVar("_Owner", bound=HostKeyOwner)
 
@@ -61,7 +64,7 @@ class DeviceForm(forms.ModelForm[Device]):
 class HostKeyOwnerAdmin(ModelAdmin[_Owner]):
     """What devices and jump hosts have in common: deciding about their host keys."""
 
-    actions = ["accept_host_key", "forget_host_key"]
+    actions: Any = ["accept_host_key", "forget_host_key"]
 
     @admin.display(description="Host key")
     def known_key(self, owner: _Owner) -> str:
@@ -139,7 +142,9 @@ _HISTORY_KEPT = (
 
 
 @admin.register(Device)
-class DeviceAdmin(HostKeyOwnerAdmin[Device]):
+class DeviceAdmin(ScopedAdmin, HostKeyOwnerAdmin[Device]):
+    device_path = "pk"
+    fixed_when_limited = ["tags", "credential", "jump_host"]
     form = DeviceForm
     actions = [*HostKeyOwnerAdmin.actions, "reset_breaker"]
     list_display = [
@@ -220,7 +225,7 @@ class DeviceAdmin(HostKeyOwnerAdmin[Device]):
     credentials_fieldset = ("Credentials", {"fields": ["credentials_tried"]})
 
     def get_fieldsets(self, request: HttpRequest, obj: Device | None = None) -> Any:
-        fieldsets = list(super().get_fieldsets(request, obj))
+        fieldsets: list[Any] = list(super().get_fieldsets(request, obj))
         if obj is not None and request.user.has_perm("credentials.view_credential"):
             fieldsets.insert(2, self.credentials_fieldset)
         return fieldsets
@@ -257,7 +262,8 @@ class DeviceAdmin(HostKeyOwnerAdmin[Device]):
 
 
 @admin.register(JumpHost)
-class JumpHostAdmin(HostKeyOwnerAdmin[JumpHost]):
+class JumpHostAdmin(WholeAdmin, HostKeyOwnerAdmin[JumpHost]):
+    is_readable_when_limited = True
     list_display = ["name", "ip_address", "port", "credential", "via", "known_key", "new_key"]
     list_select_related = ["credential", "via"]
     search_fields = ["name", "ip_address", "description"]
@@ -277,9 +283,13 @@ class JumpHostAdmin(HostKeyOwnerAdmin[JumpHost]):
         "description",
     ]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JumpHost]:
+        visible = jump_hosts_visible_to(user=request.user)
+        return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
+
 
 @admin.register(CredentialUse)
-class CredentialUseAdmin(ReadOnlyAdmin):
+class CredentialUseAdmin(ScopedAdmin, ReadOnlyAdmin):
     """How devices answered to credentials: to look at, not to edit."""
 
     list_display = ["device", "credential", "last_success_at", "last_failure_at"]
@@ -290,7 +300,7 @@ class CredentialUseAdmin(ReadOnlyAdmin):
 
 
 @admin.register(HostKeyChange)
-class HostKeyChangeAdmin(ReadOnlyAdmin):
+class HostKeyChangeAdmin(ScopedAdmin, ReadOnlyAdmin):
     """Who accepted or forgot which host key: to look at, not to edit."""
 
     list_display = ["host", "changed_at", "changed_by", "old_fingerprint", "new_fingerprint"]
@@ -300,7 +310,8 @@ class HostKeyChangeAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Zone)
-class ZoneAdmin(ModelAdmin[Zone]):
+class ZoneAdmin(WholeAdmin, ModelAdmin[Zone]):
+    is_readable_when_limited = True
     list_display = ["name", "host_key_mode", "default_credential", "max_sessions", "description"]
     list_select_related = ["default_credential"]
     search_fields = ["name"]

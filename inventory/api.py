@@ -5,26 +5,29 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api import Quoting, TagNamesField, max_sessions_field, refuse_duplicate
 from credentials.models import Credential
+from credentials.permissions import IsNotLimitedToWrite, MayChangeModel
 from credentials.services import tags_ensure
+from credentials.visibility import credentials_visible_to
 from inventory.breaker import breaker_reset
 from inventory.models import Device, HostKeyOwner, JumpHost, Zone, validate_zone_name
 from inventory.resolution import Rule, credentials_explained
+from inventory.scoped import OfVisibleDevices, VisibleSlugField, caller, check_tag_names
 from inventory.services import (
     HostKeyNotAccepted,
     device_save,
     host_key_accept,
     jump_host_save,
 )
+from inventory.visibility import jump_hosts_visible_to
 
 _Owner = TypeVar("_Owner", bound=HostKeyOwner)
 
@@ -43,11 +46,11 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     zone = serializers.SlugRelatedField(
         slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
     )
-    credential = serializers.SlugRelatedField(
-        slug_field="name", queryset=Credential.objects.all(), required=False, allow_null=True
+    credential = VisibleSlugField(
+        credentials_visible_to, slug_field="name", required=False, allow_null=True
     )
-    jump_host = serializers.SlugRelatedField(
-        slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
+    jump_host = VisibleSlugField(
+        jump_hosts_visible_to, slug_field="name", required=False, allow_null=True
     )
     host_key = _fingerprint("host_key_fingerprint")
     offered_host_key = _fingerprint("offered_fingerprint")
@@ -88,6 +91,16 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "deadline_seconds",
             *read_only_fields,
         ]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse tags that a limited caller may not give or take away."""
+        if self.instance is None or "tags" in attrs:
+            before = None if self.instance is None else self.instance.tags.all()
+            try:
+                check_tag_names(names=attrs.get("tags", []), before=before, user=caller(self))
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"tags": error.detail}) from error
+        return attrs
 
     def create(self, validated_data: dict[str, Any]) -> Device:
         return self.update(Device(), validated_data)
@@ -155,15 +168,11 @@ class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
         detail=True,
         methods=["post"],
         url_path="accept-host-key",
-        permission_classes=[IsAuthenticated],
+        permission_classes=[MayChangeModel],
     )
     def accept_host_key(self, request: Request, pk: str | None = None) -> Response:
         """Accept the host key that was refused, if it is the one with this fingerprint."""
         owner = self.get_object()
-        if not request.user.has_perm(f"{owner._meta.app_label}.change_{owner._meta.model_name}"):
-            raise exceptions.PermissionDenied(
-                "You may not accept host keys; ask for the operator role."
-            )
         given = FingerprintSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
@@ -209,8 +218,10 @@ class HistoryKept(exceptions.APIException):
     default_code = "conflict"
 
 
-class DeviceViewSet(HostKeyOwnerViewSet[Device]):
+class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
     """The managed devices."""
+
+    device_path = "pk"
 
     queryset = Device.objects.select_related("zone", "credential", "jump_host").prefetch_related(
         "tags"
@@ -255,16 +266,12 @@ class DeviceViewSet(HostKeyOwnerViewSet[Device]):
         detail=True,
         methods=["post"],
         url_path="reset-breaker",
-        permission_classes=[IsAuthenticated],
+        permission_classes=[MayChangeModel],
     )
     def reset_breaker(self, request: Request, pk: str | None = None) -> Response:
         """Forget the failures of the device, so that scheduled runs try it again."""
-        if not request.user.has_perm("inventory.change_device"):
-            raise exceptions.PermissionDenied(
-                "You may not reset circuit breakers; ask for the operator role."
-            )
         breaker_reset(devices=Device.objects.filter(pk=self.get_object().pk))
-        return Response(DeviceSerializer(self.get_object()).data)
+        return Response(self.get_serializer(self.get_object()).data)
 
 
 class ZoneSerializer(serializers.ModelSerializer[Zone]):
@@ -305,12 +312,23 @@ class ZoneViewSet(viewsets.ModelViewSet[Zone]):
     search_fields = ["name", "description"]
     ordering_fields = ["id", "name"]
 
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimitedToWrite()]
+
 
 class JumpHostViewSet(HostKeyOwnerViewSet[JumpHost]):
-    """SSH servers that the way to devices leads through."""
+    """SSH servers that the way to devices leads through; limited users see those of their tags."""
 
     queryset = JumpHost.objects.select_related("credential", "via").prefetch_related("tags")
     serializer_class = JumpHostSerializer
     filterset_fields = {"name": ["exact", "icontains"], "tags__name": ["exact"]}
     search_fields = ["name", "ip_address", "description"]
     ordering_fields = ["id", "name", "ip_address"]
+
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimitedToWrite()]
+
+    def get_queryset(self) -> QuerySet[JumpHost]:
+        """Those that the caller may see."""
+        visible = jump_hosts_visible_to(user=self.request.user)
+        return super().get_queryset().filter(pk__in=visible.order_by().values("pk"))

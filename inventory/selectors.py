@@ -22,20 +22,27 @@ def device_get(*, hostname: str) -> Device:
     """The device with this hostname, in any case. Raises DeviceNotFound."""
     device = Device.objects.filter(hostname__iexact=hostname).first()
     if device is None:
-        raise DeviceNotFound(f"there is no device '{hostname}'; the hostname is matched as a whole")
+        raise _no_device(hostname)
     return device
 
 
-def device_find(*, hostname_or_id: str) -> Device:
-    """The device with this hostname, in any case, or else with this id. Raises DeviceNotFound."""
-    try:
-        return device_get(hostname=hostname_or_id)
-    except DeviceNotFound:
-        is_id = hostname_or_id.isascii() and hostname_or_id.isdigit() and len(hostname_or_id) < 19
-        device = Device.objects.filter(pk=int(hostname_or_id)).first() if is_id else None
-        if device is None:
-            raise
-        return device
+def device_find(*, hostname_or_id: str, scope: QuerySet[Device] | None = None) -> Device:
+    """The device with this hostname, in any case, or else with this id.
+
+    Raises DeviceNotFound, also for one outside ``scope`` (None = all).
+    """
+    devices = Device.objects.all() if scope is None else scope
+    device = devices.filter(hostname__iexact=hostname_or_id).first()
+    is_id = hostname_or_id.isascii() and hostname_or_id.isdigit() and len(hostname_or_id) < 19
+    if device is None and is_id:
+        device = devices.filter(pk=int(hostname_or_id)).first()
+    if device is None:
+        raise _no_device(hostname_or_id)
+    return device
+
+
+def _no_device(hostname: str) -> DeviceNotFound:
+    return DeviceNotFound(f"there is no device '{hostname}'; the hostname is matched as a whole")
 
 
 def device_at(*, address: str, port: int) -> Device | None:

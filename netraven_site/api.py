@@ -22,6 +22,12 @@ class ModelPermissions(DjangoModelPermissions):
         "HEAD": ["%(app_label)s.view_%(model_name)s"],
     }
 
+    def _queryset(self, view: Any) -> Any:
+        """What the view names as its model; its rows are not asked for before the rights are."""
+        if view.queryset is not None:
+            return view.queryset
+        return super()._queryset(view)
+
 
 class BoundedJsonParser(JSONParser):
     """Reads JSON; what is nested too deeply is the client's fault."""

@@ -130,6 +130,16 @@ class Config(BaseSettings):
     csrf_trusted_origins: TextList = []
     #: True behind a proxy that ends TLS: secure cookies, HSTS and redirects to https.
     https: bool = False
+    #: Proxies between the callers and the web, each of which adds to X-Forwarded-For.
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
+    #: Wrong passwords for one user name from one address, after which neither is looked at.
+    login_failures: int = Field(default=10, ge=1, le=1000)
+    login_lockout_seconds: int = Field(default=900, ge=1, le=30 * 86400)
+    #: Attempts to log in from one address, right or wrong, at each web process.
+    login_attempts_per_minute: int = Field(default=60, ge=1, le=100_000)
+    session_hours: int = Field(default=12, ge=1, le=8760)
+    #: How long an API token is valid for which no other time was asked.
+    api_token_days: int = Field(default=365, ge=1, le=3650)
     web_bind: str = "127.0.0.1"
     web_port: int = Field(default=8000, ge=1, le=65535)
     web_workers: int = Field(default=2, ge=1, le=64)

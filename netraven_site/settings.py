@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "knox",
+    "axes",
+    "csp",
     "django_filters",
     "drf_spectacular",
     "django_celery_beat",
@@ -68,6 +72,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -75,6 +80,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -189,19 +195,36 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 LOGIN_URL = reverse_lazy("admin:login")
+_VALIDATORS: dict[str, dict[str, Any]] = {
+    "UserAttributeSimilarityValidator": {},
+    "MinimumLengthValidator": {"min_length": 12},
+    "CommonPasswordValidator": {},
+    "NumericPasswordValidator": {},
+}
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in _VALIDATORS.items()
 ]
+# The first one refuses who was locked out, and leaves passwords to the second.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = NETRAVEN.login_failures
+AXES_COOLOFF_TIME = timedelta(seconds=NETRAVEN.login_lockout_seconds)
+#: Both together: a stranger elsewhere cannot lock a user out, and behind one proxy nobody others.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "credentials.callers.client_address"
+AXES_LOCKOUT_CALLABLE = "netraven_site.accounts.login.locked_page"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = NETRAVEN.session_hours * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = NETRAVEN.https
@@ -211,9 +234,32 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = NETRAVEN.https
 if NETRAVEN.https:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+_SELF = ["'self'"]
+_NONE = ["'none'"]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": _NONE,
+        # Alpine, which the admin's look brings, makes functions of its attributes.
+        "script-src": [*_SELF, "'unsafe-eval'"],
+        # The look sets its colours in the page.
+        "style-src": [*_SELF, "'unsafe-inline'"],
+        "img-src": [*_SELF, "data:"],
+        "font-src": _SELF,
+        "connect-src": _SELF,
+        "form-action": _SELF,
+        "base-uri": _NONE,
+        "frame-ancestors": _NONE,
+    }
+}
+
+KNOX_TOKEN_MODEL = "netraven_site.ApiToken"  # noqa: S105  # the name of a model
+REST_KNOX = {"TOKEN_MODEL": KNOX_TOKEN_MODEL}
+#: A changed password ends the tokens that were got with the old one.
+SIMPLE_JWT = {"CHECK_REVOKE_TOKEN": True}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "knox.auth.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["netraven_site.api.ModelPermissions"],
@@ -378,5 +424,6 @@ LOGGING: dict[str, Any] = {
         "netmiko": {"level": "WARNING"},
         "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
         "django.request": {"level": "ERROR"},
+        "axes": {"level": "WARNING"},
     },
 }

@@ -8,7 +8,6 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.routers import DefaultRouter
-from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from backups.api.archives import (
     ArchiveRawView,
@@ -39,6 +38,9 @@ from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from jobs.api.system import QueuesView, SystemView, WorkersView
+from netraven_site.accounts.login import RefreshView, TokenView, login_page
+from netraven_site.accounts.tokens import ApiTokenViewSet
+from netraven_site.accounts.users import MeView, UserViewSet
 from netraven_site.api_errors import not_found
 from netraven_site.health import healthz
 
@@ -56,6 +58,8 @@ router.register("snapshots", SnapshotViewSet, basename="snapshot")
 router.register("archives", ArchiveViewSet, basename="archive")
 router.register("suspects", SuspectViewSet, basename="suspect")
 router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
+router.register("tokens", ApiTokenViewSet, basename="api-token")
+router.register("users", UserViewSet, basename="user")
 router.register("secrets", SecretViewSet, basename="secret")
 
 api_urls: list[URLPattern | URLResolver] = [
@@ -86,11 +90,12 @@ api_urls: list[URLPattern | URLResolver] = [
     path("system/", SystemView.as_view(), name="system"),
     path("system/queues/", QueuesView.as_view(), name="system-queues"),
     path("system/workers/", WorkersView.as_view(), name="system-workers"),
+    path("users/me/", MeView.as_view(), name="me"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
     path("devices/<int:device_id>/secrets/", DeviceSecretsView.as_view(), name="device-secrets"),
-    path("token/", TokenObtainPairView.as_view(), name="token"),
-    path("token/refresh/", TokenRefreshView.as_view(), name="token-refresh"),
+    path("token/", TokenView.as_view(), name="token"),
+    path("token/refresh/", RefreshView.as_view(), name="token-refresh"),
     path(
         "schema/", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]), name="schema"
     ),
@@ -100,6 +105,7 @@ api_urls: list[URLPattern | URLResolver] = [
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/login/", login_page),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_urls)),
     path("healthz", healthz, name="healthz"),

@@ -12,13 +12,16 @@ from django.template.response import TemplateResponse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from backups.api.downloads import download, raw_file_name, remote_address
+from backups.api.downloads import download, raw_file_name
 from backups.engine.errors import DeviceError
 from backups.models import Archive, ArchiveReading
 from backups.services.archives import archive_read
 from backups.services.restore_pack import RawNotKept, restore_pack
 from credentials.admin import ReadOnlyAdmin
+from credentials.callers import client_address
 from credentials.cipher import CipherError
+from credentials.scoped import WholeAdmin
+from inventory.scoped import ScopedAdmin
 
 #: Gives the answer for an archive, the name of the user, the reason and the address.
 _Answer = Callable[[Archive, str, str, str | None], HttpResponse]
@@ -35,7 +38,7 @@ class ReasonForm(forms.Form):
 
 
 @admin.register(Archive)
-class ArchiveAdmin(ReadOnlyAdmin):
+class ArchiveAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = ["device", "name", "collected_at", "size_bytes", "key_id", "snapshot"]
     list_select_related = ["device", "snapshot__device"]
     search_fields = ["device__hostname", "name"]
@@ -87,7 +90,7 @@ class ArchiveAdmin(ReadOnlyAdmin):
         if form.is_valid():
             name, reason = request.user.get_username(), form.cleaned_data["reason"]
             try:
-                return answer(archive, name, reason, remote_address(request))
+                return answer(archive, name, reason, client_address(request))
             except (CipherError, DeviceError, RawNotKept) as error:
                 form.add_error(None, str(error))
         context = self.admin_site.each_context(request) | {
@@ -112,6 +115,6 @@ def _pack(archive: Archive, reader: str, reason: str, address: str | None) -> Ht
 
 
 @admin.register(ArchiveReading)
-class ArchiveReadingAdmin(ReadOnlyAdmin):
+class ArchiveReadingAdmin(WholeAdmin, ReadOnlyAdmin):
     list_display = ["read_at", "reader", "hostname", "collected_at", "reason", "address"]
     search_fields = ["reader", "reason", "hostname"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -12,6 +12,7 @@ from unfold.decorators import action, display
 from backups.models import GitRemote, RemoteState
 from backups.selectors.remotes import remote_lag
 from backups.services.remotes import remote_save, remotes_mark_due
+from credentials.scoped import WholeAdmin
 from inventory.admin import HostKeyOwnerAdmin
 
 _COLOURS = {
@@ -23,7 +24,7 @@ _COLOURS = {
 
 
 @admin.register(GitRemote)
-class GitRemoteAdmin(HostKeyOwnerAdmin[GitRemote]):
+class GitRemoteAdmin(WholeAdmin, HostKeyOwnerAdmin[GitRemote]):
     list_display = ["name", "url", "zone", "is_enabled", "coloured_state", "pushed_at", "error"]
     list_filter = ["state", "zone"]
     list_select_related = ["zone"]
@@ -46,7 +47,7 @@ class GitRemoteAdmin(HostKeyOwnerAdmin[GitRemote]):
         "known_key",
         "new_key",
     ]
-    readonly_fields = fields[5:]
+    readonly_fields: ClassVar[Any] = fields[5:]
 
     @display(description="State", label=_COLOURS, ordering="state")
     def coloured_state(self, remote: GitRemote) -> str:

@@ -7,17 +7,18 @@ from unfold.admin import ModelAdmin
 
 from backups.models import HistoryDeletion, RetentionPolicy
 from credentials.admin import ReadOnlyAdmin
+from credentials.scoped import WholeAdmin
 
 
 @admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(ModelAdmin):
+class RetentionPolicyAdmin(WholeAdmin, ModelAdmin):
     list_display = ["name", "archive_days", "archive_count", "log_days"]
     autocomplete_fields = ["tags"]
     search_fields = ["name"]
 
 
 @admin.register(HistoryDeletion)
-class HistoryDeletionAdmin(ReadOnlyAdmin):
+class HistoryDeletionAdmin(WholeAdmin, ReadOnlyAdmin):
     list_display = [
         "hostname",
         "deleted_at",

@@ -11,13 +11,14 @@ from backups.models import Snapshot
 from backups.selectors.diffs import unified_diff
 from backups.selectors.snapshots import snapshot_before, snapshot_text
 from credentials.admin import ReadOnlyAdmin
+from inventory.scoped import ScopedAdmin
 
 #: Lines of a diff that a page shows.
 _DIFF_LINES = 2_000
 
 
 @admin.register(Snapshot)
-class SnapshotAdmin(ReadOnlyAdmin):
+class SnapshotAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = [
         "device",
         "collected_at",

@@ -13,6 +13,7 @@ from backups.models import Suspect, SuspectState
 from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.admin import ReadOnlyAdmin
 from credentials.cipher import CipherError
+from inventory.scoped import ScopedAdmin
 
 _SUSPECT_COLOURS = {
     SuspectState.OPEN.label: "warning",
@@ -22,7 +23,7 @@ _SUSPECT_COLOURS = {
 
 
 @admin.register(Suspect)
-class SuspectAdmin(ReadOnlyAdmin):
+class SuspectAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = ["device", "collected_at", "coloured_state", "why", "run_id", "accepted_by"]
     list_filter = ["state", "collected_at"]
     list_select_related = ["device"]

@@ -12,12 +12,12 @@ from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.generics import get_object_or_404
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backups.api.downloads import download, raw_file_name, remote_address
+from backups.api.downloads import download, raw_file_name
 from backups.api.suspects import NotReadable
 from backups.engine.errors import DeviceError
 from backups.models import Archive, Snapshot
@@ -25,26 +25,25 @@ from backups.selectors.archives import archive_newest
 from backups.services.archives import archive_read
 from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
 from backups.services.restore_pack import RawNotKept, restore_pack
+from credentials.callers import client_address
 from credentials.cipher import CipherError
-from inventory.models import Device
+from credentials.permissions import HasPermission
+from inventory.scoped import OfVisibleDevices
+from inventory.visibility import devices_visible_to, of_visible_devices
 
 
-class MayReadRaw(BasePermission):
+class MayReadRaw(HasPermission):
     """Users with the right to read raw configurations; being staff is none."""
 
-    message = "You may not read raw configurations; ask for that permission."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("backups.read_raw_archive")
+    permission = "backups.read_raw_archive"
+    message = "You may not read raw configurations; ask for the role raw-reader."
 
 
-class MayAddArtefacts(BasePermission):
+class MayAddArtefacts(HasPermission):
     """Users with the right to add binary artefacts."""
 
-    message = "You may not add artefacts; ask for that permission."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("backups.add_artefact")
+    permission = "backups.add_artefact"
+    message = "You may not add artefacts; ask for the operator role."
 
 
 class RawNegotiation(DefaultContentNegotiation):
@@ -93,7 +92,7 @@ class ArchiveSerializer(serializers.ModelSerializer[Archive]):
         read_only_fields = fields
 
 
-class ArchiveViewSet(viewsets.ReadOnlyModelViewSet[Archive]):
+class ArchiveViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Archive]):
     """Raw copies and binary artefacts, newest first; their bytes are read elsewhere."""
 
     queryset = Archive.objects.select_related("device").defer("sealed")
@@ -116,8 +115,13 @@ class RawView(APIView):
         return {
             "reader": request.user.get_username(),
             "reason": asked.validated_data["reason"],
-            "address": remote_address(request),
+            "address": client_address(request),
         }
+
+
+def _snapshot(request: Request, pk: int) -> Snapshot:
+    snapshots = Snapshot.objects.select_related("device")
+    return get_object_or_404(of_visible_devices(queryset=snapshots, user=request.user), pk=pk)
 
 
 def raw_download(archive: Archive, **reading: Any) -> HttpResponse:
@@ -139,7 +143,8 @@ class ArchiveRawView(RawView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         """The bytes as the device gave them."""
         reading = self.reading(request)
-        archive = get_object_or_404(Archive.objects.select_related("device"), pk=pk)
+        archives = Archive.objects.select_related("device")
+        archive = get_object_or_404(of_visible_devices(queryset=archives, user=request.user), pk=pk)
         return raw_download(archive, **reading)
 
 
@@ -150,7 +155,7 @@ class SnapshotRawView(RawView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         """The running-config as the device printed it; 404 when the raw copy is not kept."""
         reading = self.reading(request)
-        snapshot = get_object_or_404(Snapshot.objects.select_related("device"), pk=pk)
+        snapshot = _snapshot(request, pk)
         archive = archive_newest(snapshot=snapshot)
         if archive is None:
             raise exceptions.NotFound("The raw copy of this revision is not kept.")
@@ -166,7 +171,7 @@ class SnapshotRestorePackView(RawView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         """A zip with raw and redacted configuration, artefacts, facts and steps."""
         reading = self.reading(request)
-        snapshot = get_object_or_404(Snapshot.objects.select_related("device"), pk=pk)
+        snapshot = _snapshot(request, pk)
         try:
             pack = restore_pack(snapshot=snapshot, **reading)
         except RawNotKept as error:
@@ -190,7 +195,7 @@ class DeviceArtefactsView(APIView):
     def post(self, request: Request, pk: int) -> Response:
         """Store the body as the file ``name``; 200 when these bytes are stored already."""
         artefact, is_new = artefact_store(
-            device=get_object_or_404(Device, pk=pk),
+            device=get_object_or_404(devices_visible_to(user=request.user), pk=pk),
             name=request.query_params.get("name", ""),
             # An empty body is not parsed.
             payload=request.data.get("payload", b"") if isinstance(request.data, dict) else b"",

@@ -25,6 +25,7 @@ from backups.selectors.changes import (
     fleet_changes,
 )
 from backups.selectors.snapshots import SnapshotNotFound
+from inventory.visibility import scope_of
 
 #: How far back is looked when neither a run nor a time is named.
 RECENT = timedelta(days=7)
@@ -65,6 +66,7 @@ class ChangeQuerySerializer(serializers.Serializer[Any]):
             tag=given.get("tag"),
             author=given.get("author"),
             min_devices=given["min_devices"],
+            scope=scope_of(user=self.context["request"].user),
         )
 
 
@@ -118,7 +120,7 @@ class ChangeListView(generics.GenericAPIView[Snapshot]):
     )
     def get(self, request: Request) -> Response:
         """Changes, or with ``?kind=first`` the devices that were stored for the first time."""
-        wanted = ChangeListQuerySerializer(data=request.query_params)
+        wanted = ChangeListQuerySerializer(data=request.query_params, context={"request": request})
         wanted.is_valid(raise_exception=True)
         query = wanted.query()
         groups = self.paginate_queryset(change_groups(query=query)) or []
@@ -149,7 +151,9 @@ class ChangeDevicesView(generics.ListAPIView[Snapshot]):
         """Only those that the address asks for."""
         if getattr(self, "swagger_fake_view", False):  # the schema is made without an address
             return Snapshot.objects.none()
-        wanted = ChangeDevicesQuerySerializer(data=self.request.query_params)
+        wanted = ChangeDevicesQuerySerializer(
+            data=self.request.query_params, context={"request": self.request}
+        )
         wanted.is_valid(raise_exception=True)
         digest = wanted.validated_data["digest"]
         return change_snapshots(query=wanted.query(), change_digest=digest)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from rest_framework.request import Request
+from django.http import HttpResponse
 
 from backups.models import Archive
 
@@ -24,8 +23,3 @@ def download(payload: bytes, *, file_name: str, media_type: str) -> HttpResponse
 def raw_file_name(archive: Archive) -> str:
     """The name of an artefact, or one for a running-config that no device has a part in."""
     return archive.name or f"running-config-{archive.pk}.cfg"
-
-
-def remote_address(request: HttpRequest | Request) -> str | None:
-    """Where ``request`` came from: the proxy, where there is one. None over a Unix socket."""
-    return request.META.get("REMOTE_ADDR") or None

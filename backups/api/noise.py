@@ -15,8 +15,8 @@ from backups.engine.errors import DeviceError
 from backups.models import Snapshot
 from backups.selectors.noise import MOST_REVISIONS, REVISIONS, noise_of_device, noise_row
 from backups.selectors.snapshots import SnapshotNotFound
-from inventory.models import Device
 from inventory.platforms import UnknownPlatform
+from inventory.visibility import devices_visible_to
 
 
 class NoiseQuerySerializer(serializers.Serializer[Any]):
@@ -64,7 +64,7 @@ class DeviceNoiseView(generics.GenericAPIView[Snapshot]):
         """The noise in the newest revisions, with a proposed rule for each line."""
         wanted = NoiseQuerySerializer(data=request.query_params)
         wanted.is_valid(raise_exception=True)
-        device = get_object_or_404(Device, pk=pk)
+        device = get_object_or_404(devices_visible_to(user=request.user), pk=pk)
         try:
             report = noise_of_device(device=device, revisions=wanted.validated_data["revisions"])
         except SnapshotNotFound as error:

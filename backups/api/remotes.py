@@ -7,7 +7,6 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +14,7 @@ from backups.models import GitRemote
 from backups.selectors.remotes import remote_lag
 from backups.services.remotes import remote_save, remotes_mark_due
 from credentials.models import Credential
+from credentials.permissions import IsNotLimited, MayChangeModel
 from inventory.api import HostKeyOwnerViewSet
 from inventory.models import Zone
 
@@ -87,15 +87,14 @@ class GitRemoteViewSet(HostKeyOwnerViewSet[GitRemote]):
     search_fields = ["name", "url"]
     ordering_fields = ["id", "name", "pushed_at", "attempted_at"]
 
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimited()]
+
     @extend_schema(request=None, responses={202: GitRemoteSerializer})
-    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    @action(detail=True, methods=["post"], permission_classes=[MayChangeModel])
     def push(self, request: Request, pk: str | None = None) -> Response:
         """Have the remote pushed to as soon as a worker is free; answers with it as it stands."""
         remote = self.get_object()
-        if not request.user.has_perm("backups.change_gitremote"):
-            raise exceptions.PermissionDenied(
-                "You may not push to Git remotes; ask for that permission."
-            )
         if not remotes_mark_due(remotes=GitRemote.objects.filter(pk=remote.pk)):
             raise exceptions.ValidationError({"is_enabled": ["The remote is disabled."]})
         return Response(self.get_serializer(self.get_object()).data, status.HTTP_202_ACCEPTED)

@@ -16,6 +16,7 @@ from backups.engine.search import LONGEST_PATTERN, MOST_CONTEXT, PatternError
 from backups.models import Snapshot
 from backups.selectors.device_filter import DeviceFilter
 from backups.selectors.search import Search, SearchPage, config_search_page
+from inventory.visibility import scope_of
 
 _MOST_PAGES = 100_000
 #: Each one is a query within the query when all of them are asked for.
@@ -128,6 +129,7 @@ class SearchView(APIView):
                 after=query.validated_data["after"],
                 with_count=query.validated_data["count"],
                 seconds=settings.NETRAVEN.search_seconds,
+                scope=scope_of(user=request.user),
             )
         except PatternError as error:
             raise exceptions.ValidationError({"q": [str(error)]}) from None

@@ -24,7 +24,7 @@ from backups.selectors.secrets import (
     shared_secrets,
     stale_secret_uses,
 )
-from inventory.models import Device
+from inventory.visibility import devices_visible_to, scope_of
 
 
 class SharedQuerySerializer(DeviceFilterSerializer):
@@ -86,10 +86,12 @@ class SecretViewSet(viewsets.GenericViewSet[SecretUse]):
         query = SharedQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         devices = query.device_filter()
+        scope = scope_of(user=request.user)
         shared = shared_secrets(
-            device_filter=devices, min_devices=query.validated_data["min_devices"]
+            device_filter=devices, min_devices=query.validated_data["min_devices"], scope=scope
         )
-        rows = shared_secret_rows(rows=self.paginate_queryset(shared) or [], device_filter=devices)
+        page = self.paginate_queryset(shared) or []
+        rows = shared_secret_rows(rows=page, device_filter=devices, scope=scope)
         return self.get_paginated_response(SharedSecretSerializer(rows, many=True).data)
 
     @extend_schema(
@@ -101,7 +103,10 @@ class SecretViewSet(viewsets.GenericViewSet[SecretUse]):
         """The places in which one secret stands, by hostname."""
         query = DeviceFilterSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return _placed(self, secret_uses(token=token, device_filter=query.device_filter()))
+        uses = secret_uses(
+            token=token, device_filter=query.device_filter(), scope=scope_of(user=request.user)
+        )
+        return _placed(self, uses)
 
     @extend_schema(parameters=[StaleQuerySerializer], responses=PlacedSecretSerializer(many=True))
     @action(detail=False)
@@ -110,9 +115,12 @@ class SecretViewSet(viewsets.GenericViewSet[SecretUse]):
         query = StaleQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         days = timedelta(days=query.validated_data["older_than_days"])
-        return _placed(
-            self, stale_secret_uses(older_than=days, device_filter=query.device_filter())
+        uses = stale_secret_uses(
+            older_than=days,
+            device_filter=query.device_filter(),
+            scope=scope_of(user=request.user),
         )
+        return _placed(self, uses)
 
 
 class DeviceSecretsView(GenericAPIView[SecretUse]):
@@ -124,10 +132,11 @@ class DeviceSecretsView(GenericAPIView[SecretUse]):
     @extend_schema(responses=PlacedSecretSerializer(many=True))
     def get(self, request: Request, device_id: int) -> Response:
         """The places of a device where secrets stand, in the order of its lines."""
-        device = get_object_or_404(Device, pk=device_id)
+        device = get_object_or_404(devices_visible_to(user=request.user), pk=device_id)
         return _placed(self, device_secret_uses(device=device))
 
 
 def _placed(view: GenericAPIView[SecretUse], uses: QuerySet[SecretUse]) -> Response:
-    rows = placed_secrets(uses=view.paginate_queryset(uses) or [])
+    scope = scope_of(user=view.request.user)
+    rows = placed_secrets(uses=view.paginate_queryset(uses) or [], scope=scope)
     return view.get_paginated_response(PlacedSecretSerializer(rows, many=True).data)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
 import django_filters
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -30,14 +30,14 @@ from backups.selectors.snapshots import (
     snapshots_of,
 )
 from inventory.models import Device
+from inventory.scoped import OfVisibleDevices
+from inventory.visibility import devices_visible_to
 
 #: Rows of a side-by-side answer; ``is_cut`` tells that there were more.
 MOST_ROWS = 20_000
 #: More equal lines than any configuration has.
 _MOST_CONTEXT = 1_000_000
 _MODES = ("unified", "side_by_side", "semantic")
-
-_M = TypeVar("_M", bound=Model)
 
 
 class SnapshotSerializer(serializers.ModelSerializer[Snapshot]):
@@ -149,7 +149,7 @@ class DiffSerializer(serializers.Serializer[Any]):
     is_cut = serializers.BooleanField(required=False)
 
 
-class SnapshotViewSet(viewsets.ReadOnlyModelViewSet[Snapshot]):
+class SnapshotViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Snapshot]):
     """The stored revisions, newest first; ``{id}/config/`` and ``{id}/download/`` are the text."""
 
     queryset = Snapshot.objects.select_related("device").defer("pending_text")
@@ -182,7 +182,7 @@ class _OfDevice(generics.GenericAPIView[Snapshot]):
 
     def device(self) -> Device:
         """The device of the address. Raises 404."""
-        return _found(Device.objects.all(), self.kwargs["pk"])
+        return get_object_or_404(devices_visible_to(user=self.request.user), pk=self.kwargs["pk"])
 
 
 class DeviceConfigView(_OfDevice):
@@ -217,7 +217,8 @@ class DeviceDiffView(_OfDevice):
         wanted = query.validated_data
         device, other = self.device(), None
         if "other_device" in wanted:
-            other = _found(Device.objects.all(), wanted["other_device"])
+            visible = devices_visible_to(user=request.user)
+            other = get_object_or_404(visible, pk=wanted["other_device"])
         try:
             old, new = revisions_to_compare(
                 device=device, old=wanted.get("from"), new=wanted.get("to"), other=other
@@ -251,10 +252,6 @@ class DeviceHistoryView(generics.ListAPIView[Snapshot], _OfDevice):
         if getattr(self, "swagger_fake_view", False):  # the schema is made without an address
             return Snapshot.objects.none()
         return snapshots_of(device=self.device()).defer("pending_text")
-
-
-def _found(queryset: QuerySet[_M], pk: int) -> _M:
-    return get_object_or_404(queryset, pk=pk)
 
 
 def _text(snapshot: Snapshot) -> str:

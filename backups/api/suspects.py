@@ -5,7 +5,6 @@ from __future__ import annotations
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,6 +12,8 @@ from backups.engine.errors import DeviceError
 from backups.models import Suspect
 from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.cipher import CipherError
+from credentials.permissions import HasPermission
+from inventory.scoped import OfVisibleDevices
 
 
 class NotAccepted(exceptions.APIException):
@@ -27,6 +28,13 @@ class NotReadable(exceptions.APIException):
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "not_readable"
+
+
+class MayAcceptSuspects(HasPermission):
+    """Users with the right to accept outputs that were not trusted."""
+
+    permission = "backups.accept_suspect"
+    message = "You may not accept suspect outputs; ask for the operator role."
 
 
 class SuspectSerializer(serializers.ModelSerializer[Suspect]):
@@ -62,7 +70,7 @@ class SuspectTextSerializer(serializers.Serializer[Suspect]):
     text = serializers.CharField()
 
 
-class SuspectViewSet(viewsets.ReadOnlyModelViewSet[Suspect]):
+class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
     """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
 
     queryset = Suspect.objects.select_related("device", "snapshot")
@@ -85,13 +93,9 @@ class SuspectViewSet(viewsets.ReadOnlyModelViewSet[Suspect]):
         return Response({"id": suspect.pk, "hostname": suspect.device.hostname, "text": text})
 
     @extend_schema(request=None, responses={200: SuspectSerializer})
-    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    @action(detail=True, methods=["post"], permission_classes=[MayAcceptSuspects])
     def accept(self, request: Request, pk: str | None = None) -> Response:
         """Store the output as if it had been trusted; answers with the suspect."""
-        if not request.user.has_perm("backups.accept_suspect"):
-            raise exceptions.PermissionDenied(
-                "You may not accept suspect outputs; ask for that permission."
-            )
         suspect = self.get_object()
         try:
             suspect_accept(suspect=suspect, accepted_by=request.user.get_username())

@@ -14,6 +14,7 @@ from django.db.models.functions import RowNumber
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.diffs import Comparison, without_volatile
 from backups.selectors.snapshots import snapshot_texts
+from inventory.models import Device
 
 #: Devices that an entry names, and lines of its diff.
 DEVICES_SHOWN = 10
@@ -45,6 +46,8 @@ class ChangeQuery:
     author: str | None = None
     #: Only what so many of these devices have in common.
     min_devices: int = 1
+    #: None = all devices.
+    scope: QuerySet[Device] | None = None
 
 
 class ChangeGroup(TypedDict):
@@ -134,6 +137,7 @@ def _snapshots(query: ChangeQuery) -> QuerySet[Snapshot]:
         "device__hostname__iexact": query.hostname,
         "device__tags__name__iexact": query.tag,
         "changed_by": query.author,
+        "device__in": query.scope,
     }
     snapshots = Snapshot.objects.filter(
         **{lookup: value for lookup, value in wanted.items() if value is not None}

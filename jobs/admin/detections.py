@@ -17,6 +17,7 @@ from backups.engine.detection import Certainty
 from credentials.admin import ReadOnlyAdmin
 from inventory.admin import DeviceAdmin
 from inventory.models import Device
+from inventory.scoped import ScopedAdmin
 from jobs.launch import request_detection
 from jobs.models import DetectionState, PlatformDetection
 from jobs.services.detection import DetectionNotAccepted, detection_accept
@@ -54,7 +55,7 @@ class DetectableDeviceAdmin(DeviceAdmin):
 
 
 @admin.register(PlatformDetection)
-class PlatformDetectionAdmin(ReadOnlyAdmin):
+class PlatformDetectionAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = [
         "device",
         "requested_at",

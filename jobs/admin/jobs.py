@@ -11,15 +11,19 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from inventory.scoped import ScopedAdmin
 from jobs.choices import Trigger
 from jobs.launch import REFUSALS, request_run
 from jobs.models import Job
 from jobs.schedules import job_save_scheduled
 from jobs.selectors.schedules import blackout_notice, local_time, next_starts_of
+from jobs.selectors.visibility import jobs_visible_to, may_change_job
 
 
 @admin.register(Job)
-class JobAdmin(ModelAdmin[Job]):
+class JobAdmin(ScopedAdmin, ModelAdmin[Job]):
+    device_path = None
+    fixed_when_limited = ["tags"]
     list_display = ["name", "tag_names", "schedule_type", "is_enabled"]
     list_filter = ["is_enabled", "schedule_type", "tags"]
     search_fields = ["name", "description"]
@@ -51,7 +55,16 @@ class JobAdmin(ModelAdmin[Job]):
     readonly_fields = ["next_starts"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return super().get_queryset(request).prefetch_related("tags")
+        return jobs_visible_to(user=request.user).order_by("name").prefetch_related("tags")
+
+    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._is_theirs(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
+
+    def _is_theirs(self, request: HttpRequest, job: Job | None) -> bool:
+        return job is None or may_change_job(job=job, user=request.user)
 
     @admin.display(description="Tags")
     def tag_names(self, job: Job) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
 from credentials.admin import ReadOnlyAdmin
+from inventory.scoped import ScopedAdmin
 from jobs.models import ConnectionLog, JobLog
 
 
-class LogAdmin(ReadOnlyAdmin):
+class LogAdmin(ScopedAdmin, ReadOnlyAdmin):
     """Both kinds of log."""
 
     list_display = ["created_at", "level", "run", "device", "message"]
@@ -18,7 +21,7 @@ class LogAdmin(ReadOnlyAdmin):
     list_select_related = ["run", "device"]
     search_fields = ["message", "device__hostname"]
 
-    def get_ordering(self, request: HttpRequest) -> list[str]:
+    def get_ordering(self, request: HttpRequest) -> Any:
         return ["-id"]
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import action, display
+from unfold.views import ChangeList
 
 from credentials.admin import ReadOnlyAdmin
+from credentials.scoped import WholeAdmin
+from inventory.scoped import ScopedAdmin
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import RETRY_REFUSALS, RunHasEnded, request_cancel, request_retry
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.selectors.forecast import predicted_finish
+from jobs.selectors.visibility import as_seen, runs_visible_to, sees_whole_run
 
 _RUN_COLOURS = {
     RunStatus.PENDING.value: "info",
@@ -43,8 +47,18 @@ _RESULT_COLOURS = {
 }
 
 
+class RunList(ChangeList):
+    """Runs with the counts of the devices that the user sees."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        for run in self.result_list:
+            as_seen(run)
+
+
 @admin.register(JobRun)
-class JobRunAdmin(ReadOnlyAdmin):
+class JobRunAdmin(ScopedAdmin, ReadOnlyAdmin):
+    device_path = None
     list_display = [
         "id",
         "job_name",
@@ -66,6 +80,16 @@ class JobRunAdmin(ReadOnlyAdmin):
     actions = ["cancel", "retry_failed"]
     readonly_fields = ["predicted"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
+        return runs_visible_to(user=request.user).order_by("-pk")
+
+    def get_object(self, request: HttpRequest, object_id: str, *args: Any) -> JobRun | None:
+        run = super().get_object(request, object_id, *args)
+        return None if run is None else as_seen(run)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RunList
+
     @display(description="Status", label=_RUN_COLOURS, ordering="status")
     def coloured_status(self, run: JobRun) -> str:
         return run.status
@@ -84,6 +108,10 @@ class JobRunAdmin(ReadOnlyAdmin):
     @action(description="Cancel", permissions=["run"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> None:
         for run in queryset:
+            if not sees_whole_run(run=run, user=request.user):
+                text = f"Run {run.pk} reads devices that you do not see, and goes on."
+                self.message_user(request, text, messages.WARNING)
+                continue
             try:
                 request_cancel(run=run, cancelled_by=request.user.get_username())
             except RunHasEnded as error:
@@ -109,7 +137,7 @@ class JobRunAdmin(ReadOnlyAdmin):
 
 
 @admin.register(DeviceResult)
-class DeviceResultAdmin(ReadOnlyAdmin):
+class DeviceResultAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = [
         "hostname",
         "run",
@@ -143,7 +171,7 @@ class DeviceResultAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RunCredential)
-class RunCredentialAdmin(ReadOnlyAdmin):
+class RunCredentialAdmin(WholeAdmin, ReadOnlyAdmin):
     list_display = ["run", "credential", "refusals", "proven_at", "set_aside_at", "reason"]
     list_filter = [("set_aside_at", admin.EmptyFieldListFilter)]
     list_select_related = ["run", "credential"]

@@ -7,12 +7,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from credentials.admin import ReadOnlyAdmin
+from credentials.scoped import WholeAdmin
 from jobs.models import WorkerProcess
 from jobs.selectors.workers import workers_known
 
 
 @admin.register(WorkerProcess)
-class WorkerProcessAdmin(ReadOnlyAdmin):
+class WorkerProcessAdmin(WholeAdmin, ReadOnlyAdmin):
     list_display = ["node", "is_alive", "queues", "concurrency", "busy", "started_at", "seen_at"]
     search_fields = ["node"]
 

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from backups.engine.collector import LogInStep
 from backups.engine.netmiko_collector.probe import StepOutcome
 from inventory.models import Device
+from inventory.scoped import OfVisibleDevices
 from jobs.services.connection_test import connection_test
 
 
@@ -36,9 +37,10 @@ class ConnectionTestSerializer(serializers.Serializer[Any]):
     error_message = serializers.CharField(allow_null=True)
 
 
-class DeviceConnectionTestView(generics.GenericAPIView[Device]):
+class DeviceConnectionTestView(OfVisibleDevices, generics.GenericAPIView[Device]):
     """Whether a device can be logged in to, step by step."""
 
+    device_path = "pk"
     queryset = Device.objects.select_related("zone")
     serializer_class = ConnectionTestSerializer
     permission_classes = [IsAuthenticated]

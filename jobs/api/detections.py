@@ -8,13 +8,14 @@ from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from credentials.permissions import HasPermission
 from inventory.models import Device
+from inventory.scoped import OfVisibleDevices
 from inventory.selectors import DeviceNotFound, device_find
+from inventory.visibility import scope_of
 from jobs.launch import request_detection
 from jobs.models import PlatformDetection
 from jobs.services.detection import DetectionNotAccepted, detection_accept
@@ -61,7 +62,8 @@ class DetectionRequestSerializer(serializers.Serializer[Any]):
 
     def validate_device(self, value: str) -> Device:
         try:
-            return device_find(hostname_or_id=value)
+            scope = scope_of(user=self.context["request"].user)
+            return device_find(hostname_or_id=value, scope=scope)
         except DeviceNotFound as error:
             raise serializers.ValidationError(str(error)) from error
 
@@ -73,16 +75,14 @@ class NotAccepted(exceptions.APIException):
     default_code = "conflict"
 
 
-class MayChangeDevices(BasePermission):
+class MayChangeDevices(HasPermission):
     """Who may change devices may also ask what they are."""
 
+    permission = "inventory.change_device"
     message = "You may not change devices; ask for the operator role."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("inventory.change_device")
 
-
-class PlatformDetectionViewSet(viewsets.ReadOnlyModelViewSet[PlatformDetection]):
+class PlatformDetectionViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[PlatformDetection]):
     """What devices seem to run, newest first; ``POST {id}/accept/`` takes the answer over."""
 
     queryset = PlatformDetection.objects.select_related("device", "requested_by")
@@ -99,7 +99,7 @@ class PlatformDetectionViewSet(viewsets.ReadOnlyModelViewSet[PlatformDetection])
     @extend_schema(request=DetectionRequestSerializer, responses={202: PlatformDetectionSerializer})
     def create(self, request: Request) -> Response:
         """Have a worker find out what a device runs; answers 202 with the detection."""
-        wanted = DetectionRequestSerializer(data=request.data)
+        wanted = DetectionRequestSerializer(data=request.data, context={"request": request})
         wanted.is_valid(raise_exception=True)
         detection = request_detection(
             device=wanted.validated_data["device"], requested_by=cast("User", request.user)

@@ -7,20 +7,24 @@ from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from credentials.api import TagNamesField
 from credentials.services import tags_ensure
+from inventory.scoped import caller, check_tag_names
 from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
 from jobs.models import Job, JobRun
 from jobs.schedules import job_save_scheduled
 from jobs.selectors.schedules import blackout_notice, next_starts_of
+from jobs.selectors.visibility import jobs_visible_to, may_change_job
 from jobs.services.run_creation import JobBusy
 
 
@@ -59,6 +63,15 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     def get_next_runs(self, job: Job) -> list[datetime]:
         return next_starts_of(job)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse tags that a limited caller may not give."""
+        if self.instance is None or "tags" in attrs:
+            try:
+                check_tag_names(names=attrs.get("tags", []), before=None, user=caller(self))
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"tags": error.detail}) from error
+        return attrs
+
     def create(self, validated_data: dict[str, Any]) -> Job:
         return self.update(Job(), validated_data)
 
@@ -93,6 +106,24 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
     filterset_fields = ["name", "is_enabled", "schedule_type", "tags__name"]
     search_fields = ["name", "description"]
     ordering_fields = ["id", "name", "updated_at"]
+
+    def get_queryset(self) -> QuerySet[Job]:
+        """Those that concern a device that the caller sees."""
+        return jobs_visible_to(user=self.request.user).prefetch_related("tags")
+
+    def perform_update(self, serializer: BaseSerializer[Job]) -> None:
+        self._refuse_others(cast("Job", serializer.instance))
+        super().perform_update(serializer)
+
+    def perform_destroy(self, instance: Job) -> None:
+        self._refuse_others(instance)
+        super().perform_destroy(instance)
+
+    def _refuse_others(self, job: Job) -> None:
+        if not may_change_job(job=job, user=self.request.user):
+            raise exceptions.PermissionDenied(
+                "The job is for devices that you do not see; ask somebody who sees all of them."
+            )
 
     @extend_schema(request=None, responses={202: StartedRunSerializer})
     @action(detail=True, methods=["post"], permission_classes=[MayRunJobs])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers, viewsets
 
+from inventory.scoped import OfVisibleDevices
 from jobs.models import DeviceResult
 
 
@@ -34,7 +35,7 @@ class DeviceResultSerializer(serializers.ModelSerializer[DeviceResult]):
         read_only_fields = fields
 
 
-class DeviceResultViewSet(viewsets.ReadOnlyModelViewSet[DeviceResult]):
+class DeviceResultViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[DeviceResult]):
     """The devices of runs."""
 
     queryset = DeviceResult.objects.select_related("snapshot")

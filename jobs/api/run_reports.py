@@ -16,12 +16,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from inventory.visibility import scope_of
 from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused, retried
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import GroupBy
 from jobs.reports import WRITERS, ReportFormat
 from jobs.reports.as_json import failure_as_dict
 from jobs.selectors.failures import GroupNotFound, failure_group, failure_groups, group_was_skipped
+from jobs.selectors.visibility import as_seen, runs_visible_to
 
 
 class FailureQuerySerializer(serializers.Serializer[Any]):
@@ -67,7 +69,11 @@ class RunFailuresView(generics.GenericAPIView[DeviceResult]):
         """Grouped by cause, or with ``?by=`` by what the devices have in common."""
         wanted = FailureQuerySerializer(data=request.query_params)
         wanted.is_valid(raise_exception=True)
-        groups = failure_groups(run=_run(pk), by=GroupBy(wanted.validated_data["by"]))
+        groups = failure_groups(
+            run=_run(request, pk),
+            by=GroupBy(wanted.validated_data["by"]),
+            scope=scope_of(user=request.user),
+        )
         page: Any = self.paginate_queryset(groups)
         return self.get_paginated_response([failure_as_dict(group) for group in page])
 
@@ -88,10 +94,13 @@ class RunFailuresRetryView(APIView):
         """Try again the devices of the group ``key``; answers 202 with the new run."""
         wanted = RetryGroupSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        run = _run(pk)
+        run = _run(request, pk)
         try:
             group = failure_group(
-                run=run, by=GroupBy(wanted.validated_data["by"]), key=wanted.validated_data["key"]
+                run=run,
+                by=GroupBy(wanted.validated_data["by"]),
+                key=wanted.validated_data["key"],
+                scope=scope_of(user=request.user),
             )
         except GroupNotFound as error:
             raise exceptions.ValidationError({"key": [str(error)]}) from error
@@ -136,9 +145,11 @@ class RunReportView(APIView):
         """As one JSON object, as CSV with a line per device, or as text."""
         wanted = ReportQuerySerializer(data=request.query_params)
         wanted.is_valid(raise_exception=True)
-        run = _run(pk)
+        run = _run(request, pk)
         writer = WRITERS[ReportFormat(wanted.validated_data["format"])]
-        answer = StreamingHttpResponse(_begun(writer.write(run)), content_type=writer.media_type)
+        answer = StreamingHttpResponse(
+            _begun(writer.write(run, scope_of(user=request.user))), content_type=writer.media_type
+        )
         answer["Content-Disposition"] = f'attachment; filename="run-{run.pk}.{writer.suffix}"'
         answer["X-Content-Type-Options"] = "nosniff"
         answer["Cache-Control"] = "no-store"
@@ -156,5 +167,6 @@ def _begun(pieces: Iterator[str]) -> Iterator[str]:
     return rest()
 
 
-def _run(pk: int) -> JobRun:
-    return get_object_or_404(JobRun.objects.select_related("requested_by", "job"), pk=pk)
+def _run(request: Request, pk: int) -> JobRun:
+    runs = runs_visible_to(user=request.user).select_related("requested_by", "job")
+    return as_seen(get_object_or_404(runs, pk=pk))

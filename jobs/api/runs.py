@@ -7,18 +7,19 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from credentials.permissions import HasPermission
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
 from jobs.models import JobRun
 from jobs.selectors.forecast import predicted_finish
+from jobs.selectors.visibility import as_seen, runs_visible_to, sees_whole_run
 from jobs.services.run_creation import JobBusy, NothingToRetry
 
 
@@ -91,13 +92,11 @@ class Refused(exceptions.APIException):
     default_code = "conflict"
 
 
-class MayRunJobs(BasePermission):
+class MayRunJobs(HasPermission):
     """Who may run jobs may also stop a run and have it tried again."""
 
+    permission = "jobs.run_job"
     message = "You may not run jobs; ask for the operator role."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.has_perm("jobs.run_job")
 
 
 class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
@@ -109,6 +108,18 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
     search_fields = ["job_name"]
     ordering_fields = ["id", "created_at", "started_at", "finished_at"]
 
+    def get_queryset(self) -> QuerySet[JobRun]:
+        """Those with a device that the caller sees."""
+        return runs_visible_to(user=self.request.user).select_related("requested_by", "job")
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """A page, with the counts of the devices that the caller sees."""
+        return [as_seen(run) for run in super().paginate_queryset(queryset) or []]
+
+    def get_object(self) -> JobRun:
+        """The run of the address, with the counts of the devices that the caller sees."""
+        return as_seen(super().get_object())
+
     def get_serializer_class(self) -> type[JobRunSerializer]:
         return JobRunDetailSerializer if self.action == "retrieve" else JobRunSerializer
 
@@ -116,8 +127,13 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
     @action(detail=True, methods=["post"], permission_classes=[MayRunJobs])
     def cancel(self, request: Request, pk: str | None = None) -> Response:
         """Stop the run; answers with the run. Its sessions end within seconds."""
+        run = self.get_object()
+        if not sees_whole_run(run=run, user=request.user):
+            raise exceptions.PermissionDenied(
+                "The run reads devices that you do not see; ask somebody who sees all of them."
+            )
         try:
-            run = request_cancel(run=self.get_object(), cancelled_by=request.user.get_username())
+            run = request_cancel(run=run, cancelled_by=request.user.get_username())
         except RunHasEnded as error:
             raise Refused(str(error)) from error
         return Response(JobRunSerializer(run).data)

@@ -12,9 +12,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from credentials.permissions import IsNotLimited
 from jobs.models import WorkerProcess
 from jobs.monitoring.facts import system_facts
 from jobs.monitoring.overview import system_overview
+
+
+class _WholeInstallation(APIView):
+    """For users who are not limited to some devices."""
+
+    def get_permissions(self) -> list[Any]:
+        return [*super().get_permissions(), IsNotLimited()]
 
 
 class QueueSerializer(serializers.Serializer[Any]):
@@ -45,7 +53,7 @@ class WorkerSerializer(serializers.Serializer[Any]):
     seen_seconds = serializers.FloatField()
 
 
-class _FactsView(generics.GenericAPIView[WorkerProcess]):
+class _FactsView(_WholeInstallation, generics.GenericAPIView[WorkerProcess]):
     """A list of what is under way, for whoever may see worker processes."""
 
     #: Names the model whose ``view`` permission is asked for.
@@ -80,7 +88,7 @@ class WorkersView(_FactsView):
         return self.answer(system_facts().workers)
 
 
-class SystemView(APIView):
+class SystemView(_WholeInstallation):
     """Everything on one page."""
 
     queryset = WorkerProcess.objects.none()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
+from django.db.models import QuerySet
+
+from inventory.models import Device
 from jobs.models import JobRun
 from jobs.reports.as_csv import csv_report
 from jobs.reports.as_json import json_report
@@ -20,11 +24,17 @@ class ReportFormat(StrEnum):
     TEXT = "text"
 
 
+class ReportWriter(Protocol):
+    """Writes a run, or what is in ``scope`` of it; None = all of it."""
+
+    def __call__(self, run: JobRun, scope: QuerySet[Device] | None = None) -> Iterator[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Who writes a format, and what the outcome is called."""
 
-    write: Callable[[JobRun], Iterator[str]]
+    write: ReportWriter
     media_type: str
     suffix: str
 

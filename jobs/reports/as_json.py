@@ -8,17 +8,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
+from inventory.models import Device
 from jobs.models import JobRun
 from jobs.selectors.failures import FailureGroup
 from jobs.selectors.reports import RunFacts, run_device_rows, run_facts
 
 
-def json_report(run: JobRun) -> Iterator[str]:
+def json_report(run: JobRun, scope: QuerySet[Device] | None = None) -> Iterator[str]:
     """The object in pieces; ``results``, its last member, holds every device of the run."""
-    head = _dumps(_head(run_facts(run=run)))
+    head = _dumps(_head(run_facts(run=run, scope=scope)))
     yield head.removesuffix("}") + ', "results": ['
     separator = "\n"
-    for row in run_device_rows(run=run):
+    for row in run_device_rows(run=run, scope=scope):
         yield separator + _dumps(asdict(row))
         separator = ",\n"
     yield "\n]}\n"

@@ -6,10 +6,14 @@ import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.db.models import QuerySet
+
+from inventory.models import Device
 from jobs.models import JobRun
 from jobs.selectors.failures import FailureGroup
 from jobs.selectors.reports import (
     CredentialFigures,
+    DeviceRow,
     Durations,
     RunFacts,
     run_changed_rows,
@@ -23,16 +27,16 @@ _INDENT = "  "
 _NAME_WIDTH = 40
 
 
-def text_report(run: JobRun) -> Iterator[str]:
+def text_report(run: JobRun, scope: QuerySet[Device] | None = None) -> Iterator[str]:
     """The report line by line, each with its line end."""
-    facts = run_facts(run=run)
+    facts = run_facts(run=run, scope=scope)
     yield from _lines(_facts(facts))
     if facts.failures:
         yield "\nFailures by cause\n"
         for group in facts.failures:
             yield from _lines(failure_lines(group))
-    yield from _section("Changed devices", _changed(run))
-    yield from _section("Skipped devices", _skipped(run))
+    yield from _section("Changed devices", _changed(run_changed_rows(run=run, scope=scope)))
+    yield from _section("Skipped devices", _skipped(run_skipped_rows(run=run, scope=scope)))
 
 
 def failure_lines(group: FailureGroup) -> Iterator[str]:
@@ -93,7 +97,8 @@ def _credential(figures: CredentialFigures) -> str:
     )
     if figures.set_aside_at is None:
         return text
-    return f"{text}; set aside {_time(figures.set_aside_at)}: {figures.reason}"
+    text = f"{text}; set aside {_time(figures.set_aside_at)}"
+    return f"{text}: {figures.reason}" if figures.reason else text
 
 
 def _durations(durations: Durations) -> Iterator[str]:
@@ -106,14 +111,14 @@ def _durations(durations: Durations) -> Iterator[str]:
         yield f"{_INDENT}{_INDENT}{_name(hostname)} {duration_in_words(seconds):>12}"
 
 
-def _changed(run: JobRun) -> Iterator[str]:
-    for row in run_changed_rows(run=run):
+def _changed(rows: Iterator[DeviceRow]) -> Iterator[str]:
+    for row in rows:
         size = f"+{row.lines_added or 0} -{row.lines_removed or 0}"
         yield f"{_INDENT}{_name(row.hostname)} {size:>14}  {row.commit[:12] or 'not yet in Git'}"
 
 
-def _skipped(run: JobRun) -> Iterator[str]:
-    for row in run_skipped_rows(run=run):
+def _skipped(rows: Iterator[DeviceRow]) -> Iterator[str]:
+    for row in rows:
         yield from _wrapped(f"{row.hostname}: {row.error_message}", 1)
 
 

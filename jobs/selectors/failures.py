@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from django.db.models import QuerySet
+
 from inventory.models import Device
 from inventory.selectors import jump_hosts_of
 from jobs.choices import FAILURE_STATUSES
@@ -23,6 +25,7 @@ from jobs.policy import (
     trait_group_in_words,
 )
 from jobs.policy.transitions import RETRYABLE_STATUSES
+from jobs.selectors.visibility import results_in
 
 _Key = TypeVar("_Key", str, Cause)
 
@@ -80,21 +83,25 @@ class _Row:
         return self.status in FAILURE_STATUSES
 
 
-def failure_groups(*, run: JobRun, by: GroupBy = GroupBy.CAUSE) -> list[FailureGroup]:
+def failure_groups(
+    *, run: JobRun, by: GroupBy = GroupBy.CAUSE, scope: QuerySet[Device] | None = None
+) -> list[FailureGroup]:
     """The failed, errored, suspect and skipped devices of ``run``, the largest group first.
 
     Asks at most 6 queries, however many devices there are. A device with several tags or jump
     hosts is in several groups. What devices have in common is read from the inventory as it is;
-    the credential is the one that the run chose.
+    the credential is the one that the run chose. Only devices in ``scope`` count (None = all).
     """
-    rows = _rows(run)
+    rows = _rows(run, scope)
     groups = _by_cause(rows) if by is GroupBy.CAUSE else _by_trait(rows, by)
     return sorted(groups, key=lambda group: (-group.count, group.key))
 
 
-def failure_group(*, run: JobRun, by: GroupBy, key: str) -> FailureGroup:
+def failure_group(
+    *, run: JobRun, by: GroupBy, key: str, scope: QuerySet[Device] | None = None
+) -> FailureGroup:
     """One of the groups of ``failure_groups`` by its ``key``. Raises GroupNotFound."""
-    groups = failure_groups(run=run, by=by)
+    groups = failure_groups(run=run, by=by, scope=scope)
     for group in groups:
         if group.key == key:
             return group
@@ -111,9 +118,11 @@ def group_was_skipped(group: FailureGroup) -> str:
     )
 
 
-def _rows(run: JobRun) -> list[_Row]:
+def _rows(run: JobRun, scope: QuerySet[Device] | None) -> list[_Row]:
     values = list(
-        run.results.order_by("hostname", "pk").values_list(
+        results_in(run=run, scope=scope)
+        .order_by("hostname", "pk")
+        .values_list(
             "pk",
             "hostname",
             "device__ip_address",

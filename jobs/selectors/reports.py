@@ -10,9 +10,11 @@ from django.db.models import Aggregate, Count, F, FloatField, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from backups.engine.errors import ErrorCategory
+from inventory.models import Device
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.selectors.failures import FailureGroup, failure_groups
+from jobs.selectors.visibility import results_in
 
 _SLOWEST = 10
 _ROWS_AT_ONCE = 1000
@@ -87,32 +89,36 @@ class _Percentile(Aggregate):
     output_field = FloatField()
 
 
-def run_facts(*, run: JobRun) -> RunFacts:
-    """All that a report says of ``run`` as a whole, in a constant number of queries."""
-    counts = run.results.order_by().values_list("status").annotate(Count("pk"))
+def run_facts(*, run: JobRun, scope: QuerySet[Device] | None = None) -> RunFacts:
+    """All that a report says of ``run`` as a whole, in a constant number of queries.
+
+    With a ``scope`` it is about the devices in it; what names other devices is left out.
+    """
+    results = results_in(run=run, scope=scope)
+    counts = results.order_by().values_list("status").annotate(Count("pk"))
     return RunFacts(
         run=run,
         devices=dict(counts),
-        with_credential=run.results.filter(credential__isnull=False).count(),
-        credentials=tuple(_credentials(run)),
-        durations=_durations(run),
-        failures=tuple(failure_groups(run=run)),
+        with_credential=results.filter(credential__isnull=False).count(),
+        credentials=tuple(_credentials(run, results, with_reasons=scope is None)),
+        durations=_durations(results),
+        failures=tuple(failure_groups(run=run, scope=scope)),
     )
 
 
-def run_device_rows(*, run: JobRun) -> Iterator[DeviceRow]:
-    """Every device of ``run`` by hostname; read from the database bit by bit."""
-    return _device_rows(run.results.all())
+def run_device_rows(*, run: JobRun, scope: QuerySet[Device] | None = None) -> Iterator[DeviceRow]:
+    """Every device of ``run`` in ``scope`` by hostname; read from the database bit by bit."""
+    return _device_rows(results_in(run=run, scope=scope))
 
 
-def run_changed_rows(*, run: JobRun) -> Iterator[DeviceRow]:
+def run_changed_rows(*, run: JobRun, scope: QuerySet[Device] | None = None) -> Iterator[DeviceRow]:
     """The devices of ``run`` whose configuration is new, by hostname."""
-    return _device_rows(run.results.filter(config_changed=True))
+    return _device_rows(results_in(run=run, scope=scope).filter(config_changed=True))
 
 
-def run_skipped_rows(*, run: JobRun) -> Iterator[DeviceRow]:
+def run_skipped_rows(*, run: JobRun, scope: QuerySet[Device] | None = None) -> Iterator[DeviceRow]:
     """The devices that ``run`` left out, by hostname."""
-    return _device_rows(run.results.filter(status=ResultStatus.SKIPPED))
+    return _device_rows(results_in(run=run, scope=scope).filter(status=ResultStatus.SKIPPED))
 
 
 def _device_rows(results: QuerySet[DeviceResult]) -> Iterator[DeviceRow]:
@@ -138,13 +144,15 @@ def _device_rows(results: QuerySet[DeviceResult]) -> Iterator[DeviceRow]:
         yield DeviceRow(**dict(zip(names, row, strict=True)))
 
 
-def _credentials(run: JobRun) -> Iterator[CredentialFigures]:
+def _credentials(
+    run: JobRun, results: QuerySet[DeviceResult], *, with_reasons: bool
+) -> Iterator[CredentialFigures]:
     known = {
         row.credential_id: row
         for row in RunCredential.objects.filter(run=run, set_aside_at__isnull=False)
     }
     figures = (
-        run.results.filter(credential__isnull=False)
+        results.filter(credential__isnull=False)
         .order_by("credential__name")
         .values_list("credential_id", "credential__name")
         .annotate(
@@ -161,12 +169,12 @@ def _credentials(run: JobRun) -> Iterator[CredentialFigures]:
             succeeded=succeeded,
             refused=refused,
             set_aside_at=aside.set_aside_at if aside else None,
-            reason=aside.reason if aside else "",
+            reason=aside.reason if aside and with_reasons else "",
         )
 
 
-def _durations(run: JobRun) -> Durations:
-    timed = run.results.filter(duration_seconds__isnull=False)
+def _durations(results: QuerySet[DeviceResult]) -> Durations:
+    timed = results.filter(duration_seconds__isnull=False)
     figures = timed.aggregate(
         median=_Percentile("duration_seconds", share=0.5),
         p95=_Percentile("duration_seconds", share=0.95),

@@ -13,13 +13,16 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from inventory.models import Device
 from inventory.selectors import devices_with_tags
+from inventory.visibility import scope_of
 from jobs.choices import OPEN_RUN_STATUSES, LogLevel, RunStatus, Trigger
 from jobs.models import DeviceResult, Job, JobRun
 from jobs.policy.transitions import RETRYABLE_STATUSES, RUN_CANCEL, RUN_FIND_NOTHING, Move
+from jobs.selectors.visibility import results_in
 from jobs.services.logs import job_log
 from jobs.services.runs import run_end
 
@@ -44,7 +47,8 @@ def run_create(
 ) -> JobRun:
     """A new run of ``job`` with its devices frozen as PENDING results.
 
-    Without devices the run ends at once. While an earlier run of the job is open and the job does
+    Of a user who is limited to some tags it has the devices that they see. Without devices the run
+    ends at once. While an earlier run of the job is open and the job does
     not allow that, a scheduled run is recorded as CANCELLED and any other raises JobBusy. Raises
     IntegrityError when ``slot_at`` was answered by an earlier run of the job.
     """
@@ -62,7 +66,11 @@ def run_create(
     if busy is not None:
         reason = f"run {busy.pk} of the same job was still open at this time"
         return _run_over_nothing(run, RUN_CANCEL, RunStatus.CANCELLED, reason)
-    devices = list(devices_with_tags(tags=job.tags.all()).order_by("hostname").only("hostname"))
+    selected = devices_with_tags(tags=job.tags.all())
+    scope = None if requested_by is None else scope_of(user=requested_by)
+    if scope is not None:
+        selected = selected.filter(pk__in=scope.values("pk"))
+    devices = list(selected.order_by("hostname").only("hostname"))
     if not devices:
         reason = "no active device carries a tag of the job"
         return _run_over_nothing(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)
@@ -81,7 +89,8 @@ def run_create_retry(
 
     ``only`` are ids of device results. Raises NothingToRetry, and JobBusy as ``run_create`` does.
     """
-    devices, left_out = _devices_to_retry(run, only)
+    scope = None if requested_by is None else scope_of(user=requested_by)
+    devices, left_out = _devices_to_retry(run, only, scope)
     busy = None if run.job is None else _open_run_in_the_way(run.job)
     if busy is not None:
         raise JobBusy(_busy_because(busy))
@@ -103,11 +112,14 @@ def run_create_retry(
     return retry
 
 
-def _devices_to_retry(run: JobRun, only: Collection[int] | None) -> tuple[list[Device], list[str]]:
+def _devices_to_retry(
+    run: JobRun, only: Collection[int] | None, scope: QuerySet[Device] | None
+) -> tuple[list[Device], list[str]]:
     """The devices of ``run`` to try again, and the hostnames of those that are gone."""
     if JobRun.objects.filter(pk=run.pk, status__in=OPEN_RUN_STATUSES).exists():
         raise NothingToRetry(f"run {run.pk} has not ended; wait for its end, or cancel it")
-    failed = run.results.filter(status__in=RETRYABLE_STATUSES).select_related("device")
+    results_seen = results_in(run=run, scope=scope)
+    failed = results_seen.filter(status__in=RETRYABLE_STATUSES).select_related("device")
     results = list(failed if only is None else failed.filter(pk__in=only))
     strangers = set(only or ()) - {result.pk for result in results}
     if strangers:

@@ -16,6 +16,7 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from credentials.key_check import redaction_key_accept
+from netraven_site.accounts.roles import roles_sync
 from netraven_site.celery import app as celery_app
 from netraven_site.key_gate import DatabaseDownError, WrongKeysError, require_keys
 from netraven_site.results import backend_url
@@ -38,9 +39,10 @@ def use_stack(state: StackState) -> None:
 
 
 def migrate() -> bool:
-    """Bring the tables up to date; whether there was anything to do."""
+    """Bring tables and roles up to date; whether there was anything to do to the tables."""
     executor = MigrationExecutor(connection)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        roles_sync()
         return False
     call_command("migrate", interactive=False, verbosity=0)
     return True

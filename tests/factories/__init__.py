@@ -11,7 +11,7 @@ from tests.factories.jobs import (
     JobRunFactory,
     PlatformDetectionFactory,
 )
-from tests.factories.users import UserFactory, user_with
+from tests.factories.users import UserFactory, user_in, user_with
 
 __all__ = [
     "CredentialFactory",
@@ -25,5 +25,6 @@ __all__ = [
     "UserFactory",
     "ZoneFactory",
     "backup_outcome",
+    "user_in",
     "user_with",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from factory.declarations import Sequence
 from factory.django import DjangoModelFactory
+
+from netraven_site.accounts.roles import Role
 
 
 class UserFactory(DjangoModelFactory[User]):
@@ -23,4 +25,11 @@ def user_with(*permissions: str) -> User:
         app_label, _, codename = name.partition(".")
         permission = Permission.objects.get(content_type__app_label=app_label, codename=codename)
         user.user_permissions.add(permission)
+    return user
+
+
+def user_in(*roles: Role) -> User:
+    """A user who may open the pages, in the groups of these roles."""
+    user = UserFactory.create(is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=roles))
     return user

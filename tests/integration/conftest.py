@@ -61,7 +61,10 @@ def worker(transactional_db: None, git_directory: Path) -> Iterator[None]:
 
 @pytest.fixture
 def web(settings: Any, tmp_path: Path) -> None:
-    """Pages and API without collected static files."""
+    """Pages and API without collected static files; nobody has tried to log in lately."""
+    from django.core.cache import cache
+
+    cache.clear()
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -1,0 +1,57 @@
+"""Which devices a user sees. Everything that shows or touches a device asks here."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
+
+from credentials.visibility import User, is_limited, limit_of
+from inventory.models import Device, JumpHost
+
+_M = TypeVar("_M", bound=Model)
+
+__all__ = [
+    "User",
+    "devices_visible_to",
+    "is_limited",
+    "jump_hosts_visible_to",
+    "limit_of",
+    "of_visible_devices",
+    "scope_of",
+]
+
+
+def scope_of(*, user: User) -> QuerySet[Device] | None:
+    """The devices that ``user`` is limited to, or None for a user who sees all of them."""
+    limit = limit_of(user=user)
+    if limit is None:
+        return None
+    carried = Device.tags.through.objects.filter(tag__in=limit.values("pk"))
+    return Device.objects.filter(pk__in=carried.values("device_id"))
+
+
+def devices_visible_to(*, user: User) -> QuerySet[Device]:
+    """The devices that ``user`` may see, each once."""
+    scope = scope_of(user=user)
+    return Device.objects.all() if scope is None else scope
+
+
+def of_visible_devices(*, queryset: QuerySet[_M], user: User, path: str = "device") -> QuerySet[_M]:
+    """Those of the rows whose device ``user`` may see; ``path`` is the way from a row to it.
+
+    Rows whose device was deleted are for users without a limit only.
+    """
+    scope = scope_of(user=user)
+    if scope is None:
+        return queryset
+    return queryset.filter(**{f"{path}__in": scope.order_by().values("pk")})
+
+
+def jump_hosts_visible_to(*, user: User) -> QuerySet[JumpHost]:
+    """The jump hosts that ``user`` may see: for a limited user those with their tags."""
+    limit = limit_of(user=user)
+    if limit is None:
+        return JumpHost.objects.all()
+    carried = JumpHost.tags.through.objects.filter(tag__in=limit.values("pk"))
+    return JumpHost.objects.filter(pk__in=carried.values("jumphost_id"))

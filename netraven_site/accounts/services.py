@@ -1,0 +1,72 @@
+"""Writing users: their roles, their limit, their password."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.password_validation import validate_password
+from django.db import transaction
+
+from credentials.models import Tag, TagLimit
+from netraven_site.accounts.roles import Role
+
+
+class LastAdmin(Exception):
+    """Nobody would be left who may manage users; the message says what to do first."""
+
+
+@transaction.atomic
+def user_save(
+    *,
+    user: User,
+    password: str | None = None,
+    roles: Iterable[Role] | None = None,
+    limit: Iterable[Tag] | None = None,
+    is_limit_given: bool = False,
+) -> User:
+    """Validate and save ``user``; None leaves password and roles as they are.
+
+    With ``is_limit_given`` the user is limited to the tags of ``limit``, or with None not limited.
+    Groups that are no roles stay. Raises ValidationError for a weak password among others, and
+    LastAdmin.
+    """
+    if password is not None:
+        validate_password(password, user)
+        user.set_password(password)
+    elif user.pk is None:
+        user.set_unusable_password()
+    user.full_clean(exclude=["password"])
+    user.save()
+    if roles is not None:
+        others = user.groups.exclude(name__in=[role.value for role in Role])
+        wanted = Group.objects.filter(name__in=[role.value for role in roles])
+        user.groups.set([*others, *wanted])
+    if is_limit_given:
+        _set_limit(user, limit)
+    _keep_an_admin()
+    return user
+
+
+@transaction.atomic
+def user_delete(*, user: User) -> None:
+    """Delete ``user`` with their tokens. Raises LastAdmin."""
+    user.delete()
+    _keep_an_admin()
+
+
+def _set_limit(user: User, tags: Iterable[Tag] | None) -> None:
+    if tags is None:
+        TagLimit.objects.filter(user=user).delete()
+        return
+    limit, _ = TagLimit.objects.get_or_create(user=user)
+    limit.tags.set(tags)
+
+
+def _keep_an_admin() -> None:
+    active = User.objects.filter(is_active=True)
+    full = active.filter(is_superuser=True) | active.filter(
+        groups__name=Role.ADMIN.value, tag_limit=None
+    )
+    if not full.exists():
+        raise LastAdmin("this is the last user who may manage users; make another admin first")

@@ -1,0 +1,149 @@
+"""Users in the API: made, given roles and limits, and never more than the caller may give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from credentials.models import TagLimit
+from credentials.services import tags_ensure
+from netraven_site.accounts.roles import Role
+from tests.factories import UserFactory, user_in
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
+
+PASSWORD = "Correct-horse-battery-1"
+Call = Callable[..., tuple[int, Any]]
+
+
+def caller(user: User) -> Call:
+    client = Client()
+    client.force_login(user)
+
+    def ask(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        text = json.dumps(body or {})
+        path = f"/api/v1/users/{path}"
+        answer = client.generic(method, path, text, content_type="application/json")
+        return answer.status_code, answer.json() if answer.content else None
+
+    return ask
+
+
+@pytest.fixture
+def admin() -> User:
+    return user_in(Role.ADMIN)
+
+
+@pytest.fixture
+def call(admin: User) -> Call:
+    return caller(admin)
+
+
+def test_a_user_is_made_with_roles_and_limit(call: Call) -> None:
+    body = {
+        "username": "anna",
+        "password": PASSWORD,
+        "roles": ["operator", "raw-reader"],
+        "tag_limit": ["berlin"],
+    }
+    status, made = call("POST", "", body)
+    assert status == 201, made
+    assert made["roles"] == ["operator", "raw-reader"] and made["tag_limit"] == ["berlin"]
+    assert "password" not in made and made["is_staff"] and not made["is_superuser"]
+    anna = User.objects.get(username="anna")
+    assert anna.check_password(PASSWORD)
+    assert anna.has_perm("jobs.run_job") and anna.has_perm("backups.read_raw_archive")
+    assert [tag.name for tag in anna.tag_limit.tags.all()] == ["berlin"]
+    client = Client()
+    pair = client.post(
+        "/api/v1/token/",
+        {"username": "anna", "password": PASSWORD},
+        content_type="application/json",
+    )
+    assert pair.status_code == 200
+
+
+def test_roles_and_limit_are_changed_and_lifted(call: Call) -> None:
+    user = user_in(Role.VIEWER)
+    own = Group.objects.create(name="night shift")
+    user.groups.add(own)
+    path = f"{user.pk}/"
+    assert call("PATCH", path, {"roles": ["operator"]})[1]["roles"] == ["operator"]
+    assert set(user.groups.values_list("name", flat=True)) == {"operator", "night shift"}
+    assert call("PATCH", path, {"tag_limit": []})[1]["tag_limit"] == []
+    assert TagLimit.objects.filter(user=user).exists(), "limited to nothing"
+    assert call("PATCH", path, {"first_name": "Anna"})[1]["tag_limit"] == []
+    assert call("PATCH", path, {"tag_limit": None})[1]["tag_limit"] is None
+    assert not TagLimit.objects.filter(user=user).exists()
+    assert call("DELETE", path)[0] == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"username": "x", "password": "short"}, "password"),
+        ({"username": "x", "roles": ["king"]}, "roles"),
+        ({"username": "a b"}, "username"),
+        ({}, "username"),
+    ],
+)
+def test_what_is_wrong_is_named(call: Call, body: dict[str, Any], field: str) -> None:
+    status, answer = call("POST", "", body)
+    assert status == 400 and field in str(answer["error"]), answer
+    assert not User.objects.filter(username="x").exists()
+
+
+def test_nobody_makes_a_superuser_here(call: Call, admin: User) -> None:
+    body = {"username": "eve", "is_superuser": True, "user_permissions": [1], "groups": [1]}
+    status, made = call("POST", "", body)
+    assert status == 201 and not made["is_superuser"] and made["roles"] == []
+    root = UserFactory.create(is_superuser=True)
+    for method, change in (("PATCH", {"password": PASSWORD}), ("DELETE", {})):
+        assert call(method, f"{root.pk}/", change)[0] == 403
+    assert call("PATCH", f"{admin.pk}/", {"is_superuser": True})[1]["is_superuser"] is False
+
+
+def test_the_last_admin_stays(call: Call, admin: User) -> None:
+    for method, change in (
+        ("PATCH", {"roles": ["viewer"]}),
+        ("PATCH", {"is_active": False}),
+        ("PATCH", {"tag_limit": ["berlin"]}),
+        ("DELETE", {}),
+    ):
+        status, answer = call(method, f"{admin.pk}/", change)
+        assert status == 409 and "last user" in answer["error"]["message"], change
+    assert User.objects.get(pk=admin.pk).has_perm("auth.change_user")
+
+
+def test_everybody_sees_themselves_and_the_admin_all(call: Call) -> None:
+    viewer = user_in(Role.VIEWER)
+    limit = TagLimit.objects.create(user=viewer)
+    limit.tags.set(tags_ensure(names=["berlin"]))
+    status, me = caller(viewer)("GET", "me/")
+    assert status == 200 and me["username"] == viewer.username
+    assert (me["roles"], me["tag_limit"]) == (["viewer"], ["berlin"])
+    assert caller(viewer)("GET", "")[0] == 403
+    assert call("GET", "")[1]["count"] == 2
+
+
+def test_a_limited_admin_manages_no_users(call: Call) -> None:
+    limited = user_in(Role.ADMIN)
+    TagLimit.objects.create(user=limited)
+    ask = caller(limited)
+    assert ask("GET", "")[0] == 403
+    assert ask("PATCH", f"{limited.pk}/", {"tag_limit": None})[0] == 403
+
+
+def test_no_page_makes_a_superuser_or_changes_one(admin: User) -> None:
+    pages = Client()
+    pages.force_login(admin)
+    root, viewer = UserFactory.create(is_superuser=True), user_in(Role.VIEWER)
+    for page in ("change", "delete", "password"):
+        assert pages.post(f"/admin/auth/user/{root.pk}/{page}/").status_code == 403, page
+    shown = pages.get(f"/admin/auth/user/{viewer.pk}/change/")
+    assert shown.status_code == 200 and b'name="is_superuser"' not in shown.content
