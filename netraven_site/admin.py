@@ -1,13 +1,15 @@
-"""API tokens in the admin: to look at and to revoke."""
+"""API tokens and the audit log in the admin: to look at; tokens can be revoked."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from auditlog.models import LogEntry
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from credentials.admin import ReadOnlyAdmin
 from credentials.scoped import WholeAdmin
 from netraven_site.models import ApiToken
 
@@ -26,3 +28,28 @@ class ApiTokenAdmin(WholeAdmin, ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+admin.site.unregister(LogEntry)
+
+
+@admin.register(LogEntry)
+class AuditAdmin(WholeAdmin, ReadOnlyAdmin):
+    """Who did what, the newest first."""
+
+    list_display = ["timestamp", "by", "event", "content_type", "object_repr", "remote_addr"]
+    list_filter = ["action", "timestamp"]
+    list_select_related = ["content_type"]
+    search_fields = ["object_repr", "additional_data__by"]
+    show_full_result_count = False
+    fields = ["timestamp", "by", "remote_addr", "event", "content_type", "object_repr", "changes"]
+    readonly_fields = ["by", "event"]
+
+    @admin.display(description="By")
+    def by(self, entry: LogEntry) -> str:
+        return str((entry.additional_data or {}).get("by", ""))
+
+    @admin.display(description="Event")
+    def event(self, entry: LogEntry) -> str:
+        event = (entry.additional_data or {}).get("event")
+        return str(event or entry.get_action_display())

@@ -9,9 +9,10 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         # Connects to the signals of worker and beat, and registers a check; needs the models.
-        from netraven_site import git_check, key_gate
+        from netraven_site import audit, git_check, key_gate
         from netraven_site.accounts import roles
 
         key_gate.connect()
         git_check.connect()
         roles.connect()
+        audit.connect()

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "axes",
+    "auditlog",
     "csp",
     "django_filters",
     "drf_spectacular",
@@ -81,6 +82,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "netraven_site.audit.AuditMiddleware",
 ]
 
 TEMPLATES = [
@@ -387,6 +389,11 @@ UNFOLD = {
                         "title": "Host key changes",
                         "icon": "fingerprint",
                         "link": reverse_lazy("admin:inventory_hostkeychange_changelist"),
+                    },
+                    {
+                        "title": "Audit log",
+                        "icon": "policy",
+                        "link": reverse_lazy("admin:auditlog_logentry_changelist"),
                     },
                     {
                         "title": "History deletions",

@@ -42,6 +42,7 @@ from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
 from netraven_site.accounts.users import MeView, UserViewSet
 from netraven_site.api_errors import not_found
+from netraven_site.audit_api import AuditViewSet
 from netraven_site.health import healthz
 
 router = DefaultRouter()
@@ -59,6 +60,7 @@ router.register("archives", ArchiveViewSet, basename="archive")
 router.register("suspects", SuspectViewSet, basename="suspect")
 router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
 router.register("tokens", ApiTokenViewSet, basename="api-token")
+router.register("audit", AuditViewSet, basename="audit")
 router.register("users", UserViewSet, basename="user")
 router.register("secrets", SecretViewSet, basename="secret")
 

@@ -11,6 +11,7 @@ from typing import Any
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework import exceptions, status
@@ -51,11 +52,13 @@ class LoginSerializer(TokenObtainPairSerializer):
         if not AxesProxyHandler.is_allowed(request, names):
             raise LockedOut
         try:
-            return super().validate(attrs)
+            tokens = super().validate(attrs)
         except exceptions.AuthenticationFailed:
             if not AxesProxyHandler.is_allowed(request, names):
                 raise LockedOut from None
             raise
+        user_logged_in.send(sender=type(self.user), request=request, user=self.user)
+        return tokens
 
 
 class TokenView(TokenObtainPairView):

@@ -33,6 +33,7 @@ _APPS = (
     "inventory",
     "backups",
     "jobs",
+    "auditlog",
     "auth",
     "django_celery_beat",
     "django_celery_results",
@@ -115,7 +116,8 @@ def _rows(role: Role) -> list[tuple[int, str, str]]:
 
 def _wanted(role: Role) -> Q:
     if role is Role.ADMIN:
-        return ~_named(_READ_RAW)
+        kept = Q(content_type__app_label="auditlog") & ~Q(codename="view_logentry")
+        return ~_named(_READ_RAW) & ~kept
     wanted = Q(pk__in=[])
     for name in _NAMED[role]:
         wanted |= _named(name)
