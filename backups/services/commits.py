@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -126,7 +126,7 @@ def _record(snapshot: Snapshot, revision: SavedRevision) -> None:
     snapshot.pending_text = ""
     if not revision.changed:
         _count_again(snapshot)
-    _WRITE_COMMIT.run(
+    written = _WRITE_COMMIT.run(
         snapshot_id=snapshot.pk,
         commit=snapshot.commit,
         blob=snapshot.blob,
@@ -134,6 +134,8 @@ def _record(snapshot: Snapshot, revision: SavedRevision) -> None:
         lines_removed=snapshot.lines_removed,
         change_digest=snapshot.change_digest,
     )
+    if not written:
+        raise DatabaseError(f"snapshot {snapshot.pk} was deleted while it came into Git")
 
 
 def _count_again(snapshot: Snapshot) -> None:
