@@ -217,7 +217,7 @@ def test_queries_grow_with_a_few_for_each_device() -> None:
         with CaptureQueriesContext(connection) as captured:
             load(*_lines(numbers))
         counts.append(len(captured))
-    assert (counts[1] - counts[0]) / 20 <= 6
+    assert (counts[1] - counts[0]) / 20 <= 8, "two of them for the audit log"
 
 
 @pytest.mark.slow
