@@ -122,9 +122,10 @@ def _measure(job_id: int, sender: Any) -> None:
             sent += time.perf_counter() - begin
             send_cpu += time.process_time() - begin_cpu
             send_queries += queries.taken()
-            run.results.filter(status="PENDING", queued_at__isnull=False).update(
-                status="SUCCEEDED", finished_at=timezone.now()
-            )
+            sent_for = run.results.filter(status="PENDING", queued_at__isnull=False)
+            done = sent_for.update(status="SUCCEEDED", finished_at=timezone.now())
+            if not done and step is advance and JobRun.objects.get(pk=run.pk).status == "RUNNING":
+                raise SystemExit("devices of the run are sent to no worker")
             step = advance
     figures = {
         "create": created,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from celery import Task, chord, shared_task
+from celery import Task, shared_task
 from celery.canvas import Signature
 from celery.exceptions import Reject
 from django.conf import settings
@@ -23,6 +23,7 @@ from backups.services.retention import archives_prune
 from inventory.models import Device
 from jobs import leases
 from jobs.choices import ResultStatus, RunStatus
+from jobs.chords import chord_send
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
 from jobs.policy.limits import LimitKind, limit_key
@@ -200,10 +201,12 @@ def prune() -> None:
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
     """One chord: a task per device, and ``advance`` when they are through, whatever happened."""
-    header = [_signature(result, device_queue(result.device)) for result in results]
+    header = [
+        (result.pk, {"queue": device_queue(result.device), **_label(result)}) for result in results
+    ]
     body = advance.si(run_id).set(queue=CONTROL_QUEUE)
     errback = advance.si(run_id).set(queue=CONTROL_QUEUE)
-    chord(header)(body.on_error(errback))
+    chord_send(task=backup_device, header=header, body=body.on_error(errback))
 
 
 def send_released(released: Released) -> None:

@@ -36,6 +36,8 @@ class DeviceResult(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     #: Claims whose worker died.
     losses = models.PositiveSmallIntegerField(default=0)
+    #: Claims that were given back: the worker was stopped, or the log-in was withheld.
+    given_back = models.PositiveSmallIntegerField(default=0)
     #: Until when the claim holds, by the database's clock.
     lease_until = models.DateTimeField(null=True, blank=True)
     #: When a message for this row was last sent.
@@ -97,12 +99,18 @@ class DeviceResult(models.Model):
                 name="result_running_has_lease",
             ),
             models.CheckConstraint(
-                condition=Q(attempts__gte=F("losses")), name="result_losses_are_attempts"
+                condition=Q(attempts__gte=F("losses") + F("given_back")),
+                name="result_losses_are_attempts",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.hostname} in run {self.run_id}"
+
+    @property
+    def own_attempts(self) -> int:
+        """Attempts that count for the device: neither lost with a worker nor given back."""
+        return self.attempts - self.losses - self.given_back
 
     @property
     def waits_for(self) -> str:

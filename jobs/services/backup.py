@@ -228,7 +228,7 @@ def failure_record(
     config = settings.NETRAVEN
     delay = retry_delay(
         category=failure.category,
-        attempt=result.attempts - result.losses,
+        attempt=result.own_attempts,
         limits=RetryLimits(
             attempts=config.retry_attempts,
             backoff_seconds=config.retry_backoff_seconds,

@@ -8,6 +8,7 @@ its heartbeat ends the session within seconds.
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Case, When
 from django.db.models.functions import Extract, Now
 
 from backups.engine.errors import ErrorCategory
@@ -91,8 +92,10 @@ def _give_up_results(run: JobRun, category: ErrorCategory, message: str) -> int:
 def _stop_results(run: JobRun, move: Move[ResultStatus], **fields: object) -> int:
     """End the open devices of a locked ``run`` as ``fields`` say; gives how many there were."""
     stopped = run.results.filter(status__in=move.sources)
-    # Locked in one order first: others lock several rows at once as well.
-    list(stopped.select_for_update().order_by("pk").values_list("pk"))
+    # Locked in one order first: others lock several rows at once as well. RUNNING ones before the
+    # rest, because a task that holds its own may set a credential aside, and with that hold these.
+    order = (Case(When(status=ResultStatus.RUNNING, then=0), default=1), "pk")
+    list(stopped.select_for_update().order_by(*order).values_list("pk"))
     return stopped.update(
         **fields,
         finished_at=Now(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from jobs.choices import LogLevel, ResultStatus
@@ -17,8 +17,8 @@ from jobs.services.results import Claim
 def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
     """Make the devices of these claims PENDING at once; gives those that somebody is to send.
 
-    Claims that are gone meanwhile stay as they are. It is no loss: nothing died, and nothing that
-    the ending worker still does with them is written.
+    Claims that are gone meanwhile stay as they are. It is no loss and counts as no attempt: nothing
+    died, and nothing that the ending worker still does with them is written.
     """
     held = Q(pk__in=[])
     for claim in claims:
@@ -31,7 +31,10 @@ def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
             .order_by("pk")
         )
         DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(
-            status=ResultStatus.PENDING, lease_until=None, queued_at=Now()
+            status=ResultStatus.PENDING,
+            given_back=F("given_back") + 1,
+            lease_until=None,
+            queued_at=Now(),
         )
         for result in results:
             job_log(

@@ -152,7 +152,9 @@ def results_reassign(*, run_id: int, credential_id: int) -> None:
     """Give the waiting devices of a credential that is set aside their next one, or skip them."""
     run = JobRun.objects.get(pk=run_id)
     waiting = list(
-        run.results.filter(status__in=_WAITING, credential=credential_id)
+        # Locked in one order: others lock several rows at once as well.
+        run.results.select_for_update()
+        .filter(status__in=_WAITING, credential=credential_id)
         .only("pk", "run_id", "device_id")
         .order_by("pk")
     )

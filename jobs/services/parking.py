@@ -82,13 +82,17 @@ def result_park_for_device(*, result_id: int) -> None:
 
 
 def result_withhold(*, result: DeviceResult) -> bool:
-    """Park a claimed device whose log-in was withheld. False when the claim is gone."""
+    """Park a claimed device whose log-in was withheld. False when the claim is gone.
+
+    It counts as no attempt.
+    """
     assert result.credential_id is not None
     key = limit_key(LimitKind.TRIAL, result.run_id, result.credential_id)
     held = DeviceResult.objects.filter(
         pk=result.pk, attempts=result.attempts, status=ResultStatus.RUNNING
     )
-    return bool(_park(held, key, rooms(keys=[key], at_claim=False)[key]))
+    room = rooms(keys=[key], at_claim=False)[key]
+    return bool(_park(held, key, room, given_back=F("given_back") + 1))
 
 
 # --- Release ------------------------------------------------------------------------------------
@@ -129,14 +133,15 @@ def _release_lines(lines: list[str]) -> Released:
     released = Released()
     lock_lines(keys=lines)
     found = rooms(keys=lines, at_claim=False)
+    # At first, because it waits for rows, which is to be done by who holds none yet.
     for line in lines:
-        room = found[line]
-        if room.free is None:
-            _dissolve(line, released)
-        elif not room.is_full:
-            _release_line(line, found, released)
-        elif parse_key(line)[0] is LimitKind.TRIAL:
+        if found[line].is_full and parse_key(line)[0] is LimitKind.TRIAL:
             _leave_set_aside(line, released)
+    for line in lines:
+        if found[line].free is None:
+            _dissolve(line, released)
+        elif not found[line].is_full:
+            _release_line(line, found, released)
     return released
 
 
@@ -195,8 +200,13 @@ def _release(results: Sequence[DeviceResult], released: Released) -> None:
 
 
 def _dissolve(line: str, released: Released) -> None:
-    """Send the devices of a line whose limit is gone on: to their next line, or into a wave."""
-    parked = DeviceResult.objects.filter(PARKED, parked_key=line)
+    """Send the devices of a line whose limit is gone on: to their next line, or into a wave.
+
+    Those that somebody holds are left for the next pass: whoever cancels a run waits for its rows.
+    """
+    standing = DeviceResult.objects.filter(PARKED, parked_key=line)
+    rows = standing.select_for_update(skip_locked=True).order_by("pk")
+    parked = standing.filter(pk__in=list(rows.values_list("pk", flat=True)))
     free = parked.filter(Q(limit_keys=[line]) | Q(limit_keys=[]))
     released.run_ids |= set(free.order_by().values_list("run_id", flat=True).distinct())
     free.update(limit_keys=[], parked_at=None, parked_key="", queued_at=None)

@@ -136,7 +136,9 @@ def run_take_wave(*, run: JobRun) -> list[DeviceResult]:
     waiting = run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None)
     for zone_id in _zones_with_enough(run, size):
         waiting = waiting.exclude(device__zone=zone_id)
-    wave = list(waiting.select_related("device__zone").order_by("pk")[:size])
+    # Locked in one order: others lock several rows at once as well.
+    rows = waiting.select_for_update(of=("self",)).select_related("device__zone").order_by("pk")
+    wave = list(rows[:size])
     run.results.filter(pk__in=[result.pk for result in wave]).update(queued_at=Now())
     return wave
 

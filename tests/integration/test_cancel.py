@@ -29,7 +29,13 @@ from netraven_site.demo.simulator import Fault, FaultKind
 from tests.factories import CredentialFactory, DeviceFactory, DeviceResultFactory, JobRunFactory
 from tests.support.devices import device_spec, fleet_in_thread
 from tests.support.inventory import add_credential, add_device, add_job
-from tests.support.threads import all_at_once, each_at_once, in_thread, waits_for_lock
+from tests.support.threads import (
+    all_at_once,
+    each_at_once,
+    in_thread,
+    is_free,
+    waits_for_lock,
+)
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
@@ -308,3 +314,45 @@ def test_a_task_that_is_recording_and_logs_is_waited_for(end: Callable[[JobRun],
     assert statuses(run) == ["SUCCEEDED"]
     run.refresh_from_db()
     assert run.succeeded_count == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_waits_for_sessions_before_it_holds_waiting_devices() -> None:
+    """A refused session that has its credential set aside holds its own and wants the others."""
+    run = JobRunFactory.create()
+    waiting = DeviceResultFactory.create(run=run)
+    result = result_claim(result_id=DeviceResultFactory.create(run=run).pk)
+    assert result is not None
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert claim_holds(claim=Claim(result.pk, result.attempts))
+            cancelling = in_thread(pool, lambda: run_cancel(run=run, cancelled_by="jane"))
+            wait_for(waits_for_lock, "the cancel to wait for the session")
+            free = is_free(run.results.filter(pk=waiting.pk))
+        assert cancelling.result(30)
+    assert free
+    assert statuses(run) == ["CANCELLED"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wave_is_locked_in_the_order_in_which_a_cancel_locks_it() -> None:
+    run = JobRunFactory.create()
+    rows = [DeviceResultFactory.create(run=run, queued_at=None) for _ in range(3)]
+    # Its place in the table is behind the others from here on.
+    DeviceResult.objects.filter(pk=rows[0].pk).update(hostname="moved")
+
+    def take() -> list[DeviceResult]:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # A small table would be read in the order of its index.
+            cursor.execute("SET LOCAL enable_indexscan = off")
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            return run_take_wave(run=run)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            DeviceResult.objects.select_for_update().get(pk=rows[1].pk)
+            taking = in_thread(pool, take)
+            wait_for(waits_for_lock, "the wave to wait for a device")
+            free = [is_free(run.results.filter(pk=rows[number].pk)) for number in (0, 2)]
+        assert [one.pk for one in taking.result(30)] == [one.pk for one in rows]
+    assert free == [False, True]

@@ -12,6 +12,7 @@ import traceback
 
 import pytest
 
+from backups.engine.cancellation import Cancellation
 from backups.engine.collector import SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.netmiko_collector import NetmikoCollector, session
@@ -191,6 +192,23 @@ def test_a_session_waits_for_room_until_its_deadline() -> None:
     spec = device_spec("cisco_ios")
     with fleet_in_thread(spec) as fleet:
         assert failure(fleet, spec).category is ErrorCategory.DEADLINE
+
+
+@pytest.mark.usefixtures("full_room")
+def test_a_session_that_is_called_off_does_not_wait_for_room() -> None:
+    spec = device_spec("cisco_ios")
+    limits = dataclasses.replace(LIMITS, deadline=30, cancellation=Cancellation())
+    ends = threading.Timer(1.0, limits.cancellation.cancel)
+    with fleet_in_thread(spec) as fleet:
+        ends.start()
+        begun = time.monotonic()
+        error = failure(fleet, spec, limits=limits)
+    ends.join()
+    assert (error.category, error.message) == (
+        ErrorCategory.SESSION_DROPPED,
+        "the session was called off",
+    )
+    assert 0.9 < time.monotonic() - begun < 15
 
 
 @pytest.mark.usefixtures("full_room")

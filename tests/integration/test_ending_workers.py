@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 from celery.exceptions import Reject
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
-from backups.engine.errors import ErrorCategory
+from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.types import Collection, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition, get_platform
@@ -18,6 +19,7 @@ from jobs import leases
 from jobs.choices import ResultStatus
 from jobs.models import ConnectionLog, DeviceResult, JobLog
 from jobs.services import session_watch
+from jobs.services.backup import failure_record
 from jobs.services.hand_back import claims_hand_back
 from jobs.services.results import Claim, leases_renew, result_claim, result_fail
 from jobs.services.session_watch import WatchedCollector, session_abandon, sessions_overdue
@@ -58,6 +60,25 @@ def test_a_device_that_is_handed_back_is_pending_at_once_and_not_lost() -> None:
     assert row.queued_at is not None
     assert DeviceResult.objects.get(pk=other.result_id).status == ResultStatus.RUNNING
     assert "its worker was stopped" in JobLog.objects.latest("pk").message
+
+
+def test_a_claim_that_was_handed_back_counts_as_no_attempt(
+    configure: Callable[..., None],
+) -> None:
+    configure(retry_attempts=2)
+    claim = claim_one()
+    for attempt in range(1, 4):
+        claims_hand_back(claims=[Claim(claim.result_id, attempt)])
+        assert result_claim(result_id=claim.result_id) is not None
+    held = DeviceResult.objects.get(pk=claim.result_id)
+    late = DeviceError(ErrorCategory.READ_TIMEOUT, "late")
+    first = failure_record(held, Claim(held.pk, held.attempts), late)
+    assert first is not None and first.status == ResultStatus.RETRYING
+    DeviceResult.objects.update(retry_at=timezone.now())
+    last = result_claim(result_id=claim.result_id)
+    assert last is not None and (last.attempts, last.own_attempts) == (5, 2)
+    second = failure_record(last, Claim(last.pk, last.attempts), late)
+    assert second is not None and second.status == ResultStatus.FAILED
 
 
 def test_whoever_handed_a_device_back_writes_nothing_more() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ from tests.factories import CredentialFactory, DeviceFactory, DeviceResultFactor
 from tests.support.devices import ThreadedFleet, device_spec, fleet_in_thread
 from tests.support.inventory import TAG, add_credential, add_device, add_job
 from tests.support.sessions_seen import sessions_seen
-from tests.support.threads import all_at_once
+from tests.support.threads import all_at_once, in_thread, is_free, waits_for_lock
 from tests.support.waiting import wait_for, wait_for_end
 
 REFUSED = DeviceError(ErrorCategory.AUTHENTICATION, "no")
@@ -143,6 +144,7 @@ def test_who_finds_the_log_in_taken_waits_without_having_tried() -> None:
     assert len(sessions) == 7
     assert [may_log_in(one) for one in sessions] == [True] * 3 + [False] * 4
     assert result_withhold(result=sessions[3])
+    assert DeviceResult.objects.get(pk=sessions[3].pk).own_attempts == 0
     assert parked_release_all().results == []
     # Its credential is set aside while it was on the way back into the line.
     for one in sessions[:3]:
@@ -360,3 +362,21 @@ def test_probation_ends_with_the_first_log_in_and_not_with_its_session() -> None
         wait_for(lambda: seen.open > 3, "sessions beyond the first three")
         assert not run.results.filter(status="SUCCEEDED").exists()
         assert wait_for_end(run).status == RunStatus.COMPLETED_SUCCESS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_devices_are_locked_in_the_order_in_which_others_lock_them() -> None:
+    run, login = run_of(3)
+    first, second, third = run.results.order_by("pk")
+    # Its place in the table is behind the others from here on.
+    DeviceResult.objects.filter(pk=first.pk).update(hostname="moved")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            DeviceResult.objects.select_for_update().get(pk=second.pk)
+            reassigning = in_thread(
+                pool, lambda: results_reassign(run_id=run.pk, credential_id=login.pk)
+            )
+            wait_for(waits_for_lock, "the devices to be waited for")
+            free = [is_free(run.results.filter(pk=one.pk)) for one in (first, third)]
+        reassigning.result(30)
+    assert free == [False, True]

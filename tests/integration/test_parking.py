@@ -6,12 +6,13 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -41,7 +42,7 @@ from tests.factories import (
     ZoneFactory,
     backup_outcome,
 )
-from tests.support.threads import all_at_once
+from tests.support.threads import all_at_once, in_thread
 
 LOGIN = "all"
 
@@ -294,6 +295,20 @@ def test_without_its_limit_a_line_goes_into_waves(delete: bool) -> None:
     assert [one.device for one in run_take_wave(run=run)] == free
     [row] = parked_release_all().results
     assert (row.device, row.limit_keys) == (capped, [f"zone:{zone.pk}"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_its_limit_a_line_leaves_devices_that_somebody_holds_for_the_next_pass() -> None:
+    TagFactory.create(name="site", max_sessions=1)
+    run = run_of(*[DeviceFactory.create(tags=[LOGIN, "site"]) for _ in range(3)])
+    held = run.results.order_by("pk")[1]
+    Tag.objects.update(max_sessions=None)
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        DeviceResult.objects.select_for_update().get(pk=held.pk)
+        assert in_thread(pool, parked_release_all).result(30).run_ids == {run.pk}
+    assert [one.pk for one in run.results.filter(PARKED)] == [held.pk]
+    assert parked_release_all().run_ids == {run.pk}
+    assert not run.results.filter(PARKED).exists()
 
 
 @pytest.mark.django_db

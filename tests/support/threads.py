@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 _T = TypeVar("_T")
 _SECONDS = 30.0
@@ -48,8 +49,17 @@ def each_at_once(*works: Callable[[], _T]) -> list[_T]:
 def waits_for_lock() -> bool:
     """Whether some database session is waiting for a lock of another one."""
     with connection.cursor() as cursor:
+        # Inside a transaction, what the first look has found is kept.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return bool(cursor.fetchone()[0])
+
+
+def is_free(rows: QuerySet[Any]) -> bool:
+    """Whether nobody holds a lock of any of ``rows``."""
+    with transaction.atomic():
+        wanted = rows.count()
+        return len(rows.select_for_update(skip_locked=True)) == wanted

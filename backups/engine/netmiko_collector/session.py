@@ -222,7 +222,7 @@ class Session(BaseConnection):
         size = self._kept + self.channel.intake.received
         while not self._place.hold(size, _ROOM_SECONDS):
             self.channel.refuse_excess()
-            if time.monotonic() > self._ends_at:
+            if self._limits.cancellation.cancelled or time.monotonic() > self._ends_at:
                 return
 
     def _drain(self) -> None:
