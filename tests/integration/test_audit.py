@@ -136,9 +136,10 @@ def test_no_secret_is_in_it(admin: User, bearer: dict[str, str]) -> None:
     TagFactory.create(name="core")
     page = Client()
     page.force_login(admin)
-    form = {"name": "c", "username": "backup", "priority": "1", "password": CANARY}
+    form = {"name": "c", "username": "backup", "priority": "1", "provider": "stored"}
     path = "/admin/credentials/credential/add/"
-    assert page.post(path, form | {"enable_secret": CANARY}).status_code == 302
+    secrets = {"password": CANARY, "enable_secret": CANARY}
+    assert page.post(path, form | secrets).status_code == 302
     credential = Credential.objects.get()
     path = f"/admin/credentials/credential/{credential.pk}/change/"
     assert page.post(path, form | {"password": f"{CANARY}-2"}).status_code == 302

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
         ('backups', '0003_history_remotes_and_retention'),
         ('credentials', '0003_limits_of_sessions'),
         ('inventory', '0003_limits_of_sessions'),
-        ('jobs', '0006_parked_devices_and_probation'),
+        ('jobs', '0007_secret_unavailable'),
     ]
 
     operations = [
