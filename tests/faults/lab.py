@@ -120,6 +120,8 @@ class Lab:
         for hostname in self.hostnames:
             self.fleet.change(hostname)
         self.set_fault(fault)
+        if fault == SLOW:
+            self._spread()
         status, answer = self.post(f"/api/v1/jobs/{self._job_id}/run/")
         assert status == http.HTTPStatus.ACCEPTED, answer
         return int(answer["id"])
@@ -128,6 +130,11 @@ class Lab:
         """Give each device ``fault`` in all sessions to come."""
         for hostname in self.hostnames:
             self.fleet.set_fault(hostname, fault)
+
+    def _spread(self) -> None:
+        """Let the devices end one after the other, so that some are done while others wait."""
+        for number, hostname in enumerate(self.hostnames):
+            self.fleet.set_fault(hostname, Fault(FaultKind.SLOW, 200 + 40 * number))
 
     def post(self, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
         """Status and answer to a POST."""
