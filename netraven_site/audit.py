@@ -7,7 +7,6 @@ keys are rows of their own, so that their creation is the entry.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -24,6 +23,7 @@ from django.http import HttpRequest, HttpResponse
 
 from backups.models import ArchiveReading, GitRemote, HistoryDeletion, RetentionPolicy
 from credentials.callers import client_address
+from credentials.management.base import command_line_user
 from credentials.models import Credential, Tag, TagLimit
 from inventory.models import Device, HostKeyChange, JumpHost, Zone
 from jobs.models import Job
@@ -145,7 +145,7 @@ def _plain(value: Any) -> Any:
 def _say_who(instance: LogEntry, **_: Any) -> None:
     request = _request.get()
     if request is None:
-        by = f"command line ({getpass.getuser()})"
+        by = command_line_user()
     else:
         user = getattr(request, "user", None)
         is_known = user is not None and user.is_authenticated

@@ -174,3 +174,16 @@ def test_nobody_changes_it(admin: User, bearer: dict[str, str]) -> None:
     viewer = Client()
     viewer.force_login(user_in(Role.OPERATOR))
     assert viewer.get(f"{API}audit/").status_code == 403
+
+
+def test_an_account_without_a_name_is_no_reason_to_record_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    # An account without a name is to be had by root only.
+    monkeypatch.setattr("getpass.getuser", nameless)
+    TagFactory.create(name="edge")
+    entry = LogEntry.objects.latest("id")
+    assert str((entry.additional_data or {}).get("by")).startswith("command line (user id ")
