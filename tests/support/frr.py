@@ -8,6 +8,7 @@ caller's.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -28,6 +29,8 @@ _OSPF_STATE = _SOCKETS / "ospfd-gr.json"
 _NAMES = ("mgmtd", "zebra", "staticd", "bgpd", "ospfd", "ripd")
 _USER = "frr"
 _STOP_SECONDS = 10
+#: Two routers of one process may have the same name: a laboratory lives as long as its tests.
+_NUMBERS = itertools.count(1)
 
 
 def missing() -> str | None:
@@ -47,7 +50,7 @@ class Frr:
     def __init__(self, name: str, directory: Path) -> None:
         self.name = name
         self._directory = directory
-        self._pathspace = f"netraven-test-{os.getpid()}-{name}"
+        self._pathspace = f"netraven-test-{os.getpid()}-{next(_NUMBERS)}-{name}"
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
