@@ -10,11 +10,11 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 from celery.schedules import crontab
-from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from netraven_site.config import Config, ConfigurationError, load_config
 from netraven_site.database import Cursor
+from netraven_site.navigation import UNFOLD as UNFOLD
 from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
 
@@ -285,127 +285,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     # Two answers hold a run: one in a list, and one by itself.
     "ENUM_NAME_OVERRIDES": {"JobRunStatusEnum": "jobs.models.columns.RUN_STATUSES"},
-}
-
-UNFOLD = {
-    "SITE_TITLE": "NetRaven",
-    "SITE_HEADER": "NetRaven",
-    "SITE_SUBHEADER": "Network configuration backup",
-    "SITE_URL": "/",
-    "SITE_SYMBOL": "lan",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("netraven/admin.css")],
-    "SIDEBAR": {
-        "show_search": True,
-        "navigation": [
-            {
-                "title": "Inventory",
-                "items": [
-                    {
-                        "title": "Devices",
-                        "icon": "router",
-                        "link": reverse_lazy("admin:inventory_device_changelist"),
-                    },
-                    {
-                        "title": "Zones",
-                        "icon": "hub",
-                        "link": reverse_lazy("admin:inventory_zone_changelist"),
-                    },
-                    {
-                        "title": "Jump hosts",
-                        "icon": "alt_route",
-                        "link": reverse_lazy("admin:inventory_jumphost_changelist"),
-                    },
-                    {
-                        "title": "Tags",
-                        "icon": "sell",
-                        "link": reverse_lazy("admin:credentials_tag_changelist"),
-                    },
-                    {
-                        "title": "Credentials",
-                        "icon": "key",
-                        "link": reverse_lazy("admin:credentials_credential_changelist"),
-                    },
-                    {
-                        "title": "Platform detections",
-                        "icon": "troubleshoot",
-                        "link": reverse_lazy("admin:jobs_platformdetection_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Backups",
-                "items": [
-                    {
-                        "title": "Jobs",
-                        "icon": "event_repeat",
-                        "link": reverse_lazy("admin:jobs_job_changelist"),
-                    },
-                    {
-                        "title": "Job runs",
-                        "icon": "play_circle",
-                        "link": reverse_lazy("admin:jobs_jobrun_changelist"),
-                    },
-                    {
-                        "title": "Device results",
-                        "icon": "checklist",
-                        "link": reverse_lazy("admin:jobs_deviceresult_changelist"),
-                    },
-                    {
-                        "title": "Snapshots",
-                        "icon": "history",
-                        "link": reverse_lazy("admin:backups_snapshot_changelist"),
-                    },
-                    {
-                        "title": "Suspects",
-                        "icon": "report",
-                        "link": reverse_lazy("admin:backups_suspect_changelist"),
-                    },
-                    {
-                        "title": "Retention policies",
-                        "icon": "auto_delete",
-                        "link": reverse_lazy("admin:backups_retentionpolicy_changelist"),
-                    },
-                    {
-                        "title": "Git remotes",
-                        "icon": "cloud_upload",
-                        "link": reverse_lazy("admin:backups_gitremote_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Logs",
-                "items": [
-                    {
-                        "title": "Job logs",
-                        "icon": "article",
-                        "link": reverse_lazy("admin:jobs_joblog_changelist"),
-                    },
-                    {
-                        "title": "Connection logs",
-                        "icon": "terminal",
-                        "link": reverse_lazy("admin:jobs_connectionlog_changelist"),
-                    },
-                    {
-                        "title": "Host key changes",
-                        "icon": "fingerprint",
-                        "link": reverse_lazy("admin:inventory_hostkeychange_changelist"),
-                    },
-                    {
-                        "title": "Audit log",
-                        "icon": "policy",
-                        "link": reverse_lazy("admin:auditlog_logentry_changelist"),
-                    },
-                    {
-                        "title": "History deletions",
-                        "icon": "delete_history",
-                        "link": reverse_lazy("admin:backups_historydeletion_changelist"),
-                    },
-                ],
-            },
-        ],
-    },
 }
 
 # --- Logging ----------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ urlpatterns = [
     path("admin/login/", login_page),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_urls)),
+    path("", include("jobs.pages.urls")),
+    path("", include("backups.pages.urls")),
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),
 ]

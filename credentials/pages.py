@@ -1,0 +1,103 @@
+"""What the operator's pages have in common: the admin's look, a log-in, rights, lists.
+
+A page answers whole, or one part of it when htmx asks for that part by the id of its element.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page as PageOfRows
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.views.generic import TemplateView
+from django_filters import FilterSet
+
+PAGE_SIZES = (25, 50, 100, 250)
+
+
+class Page(TemplateView):
+    """One page for logged-in users who have the rights."""
+
+    #: What stands above the page and in the browser's tab.
+    title: ClassVar[str] = ""
+    #: As ``app_label.codename``; all of them are needed.
+    permissions: ClassVar[Sequence[str]] = ()
+    #: Templates of the parts that htmx may ask for, by the id of the element that they fill.
+    parts: ClassVar[Mapping[str, str]] = {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, send to the log-in, or raise PermissionDenied."""
+        if not admin.site.has_permission(request):
+            return redirect_to_login(request.get_full_path())
+        if not request.user.has_perms(self.permissions):
+            raise PermissionDenied("Your role does not include this page; ask an admin for it.")
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_template_names(self) -> list[str]:
+        part = self._part()
+        return [part] if part is not None else super().get_template_names()
+
+    def get_title(self) -> str:
+        """The heading of this very page; may name what it is about."""
+        return self.title
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        if self._part() is None:
+            context = {**admin.site.each_context(self.request), **context}
+        return {"title": self.get_title(), **context}
+
+    def _part(self) -> str | None:
+        if self.request.headers.get("HX-Request") != "true":
+            return None
+        return self.parts.get(self.request.headers.get("HX-Target", ""))
+
+
+class ListPage(Page):
+    """A table of rows with filters, order and paging, all of them in its address."""
+
+    #: Checks what the address asks for; its form stands above the table.
+    filterset_class: ClassVar[type[FilterSet]]
+    #: Names that ``?ordering=`` may have, with or without a minus sign, and their fields.
+    orderings: ClassVar[Mapping[str, str]] = {}
+    default_ordering: ClassVar[str] = ""
+    page_size: ClassVar[int] = 50
+
+    @abstractmethod
+    def get_queryset(self) -> QuerySet[Any]:
+        """The rows that the user may see, with all that the table shows of them."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        filterset = self.filterset_class(
+            self.request.GET, queryset=self.get_queryset(), request=self.request
+        )
+        rows = filterset.qs if filterset.is_valid() else filterset.queryset.none()
+        ordering = self._ordering()
+        if ordering:
+            name = ordering.removeprefix("-")
+            sign = "-" if ordering.startswith("-") else ""
+            rows = rows.order_by(f"{sign}{self.orderings[name]}", "pk")
+        return super().get_context_data(
+            filter_form=filterset.form,
+            is_filtered=any(filterset.form.data.get(name) for name in filterset.form.fields),
+            ordering=ordering,
+            page_obj=self._page_of(rows),
+            page_sizes=PAGE_SIZES,
+            **kwargs,
+        )
+
+    def _ordering(self) -> str:
+        asked = self.request.GET.get("ordering", "")
+        return asked if asked.removeprefix("-") in self.orderings else self.default_ordering
+
+    def _page_of(self, rows: QuerySet[Any]) -> PageOfRows[Any]:
+        asked = self.request.GET.get("size", "")
+        size = int(asked) if asked in map(str, PAGE_SIZES) else self.page_size
+        return Paginator(rows, size).get_page(self.request.GET.get("page"))

@@ -1,0 +1,92 @@
+"""The look of the admin and of the operator's pages, and the list of pages at their side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+Entry = dict[str, Any]
+
+
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(permission)
+
+
+def _entry(title: str, icon: str, address: str, permission: str | None = None) -> Entry:
+    """``icon`` is a name of Material Symbols; without ``permission`` everybody has the entry."""
+    entry: Entry = {"title": title, "icon": icon, "link": reverse_lazy(address)}
+    if permission is not None:
+        entry["permission"] = _may(permission)
+    return entry
+
+
+def _table(title: str, icon: str, model: str) -> Entry:
+    """The admin's page of ``app.model``, for those who may look at it."""
+    app, name = model.split(".")
+    return _entry(title, icon, f"admin:{app}_{name}_changelist", f"{app}.view_{name}")
+
+
+NAVIGATION: list[Entry] = [
+    {
+        "title": "Network",
+        "items": [
+            _entry("Dashboard", "dashboard", "home"),
+            _entry("Runs", "play_circle", "jobs:runs", "jobs.view_jobrun"),
+        ],
+    },
+    {
+        "title": "Inventory",
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _table("Devices", "router", "inventory.device"),
+            _table("Zones", "hub", "inventory.zone"),
+            _table("Jump hosts", "alt_route", "inventory.jumphost"),
+            _table("Tags", "sell", "credentials.tag"),
+            _table("Credentials", "key", "credentials.credential"),
+            _table("Platform detections", "troubleshoot", "jobs.platformdetection"),
+        ],
+    },
+    {
+        "title": "Backups",
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _table("Jobs", "event_repeat", "jobs.job"),
+            _table("Job runs", "play_circle", "jobs.jobrun"),
+            _table("Device results", "checklist", "jobs.deviceresult"),
+            _table("Snapshots", "history", "backups.snapshot"),
+            _table("Suspects", "report", "backups.suspect"),
+            _table("Retention policies", "auto_delete", "backups.retentionpolicy"),
+            _table("Git remotes", "cloud_upload", "backups.gitremote"),
+        ],
+    },
+    {
+        "title": "Records",
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _table("Job logs", "article", "jobs.joblog"),
+            _table("Connection logs", "terminal", "jobs.connectionlog"),
+            _table("Host key changes", "fingerprint", "inventory.hostkeychange"),
+            _table("Audit log", "policy", "auditlog.logentry"),
+            _table("History deletions", "delete_history", "backups.historydeletion"),
+        ],
+    },
+]
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "NetRaven",
+    "SITE_HEADER": "NetRaven",
+    "SITE_SUBHEADER": "Network configuration backup",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "lan",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("netraven/admin.css")],
+    "SIDEBAR": {"show_search": True, "navigation": NAVIGATION},
+}

@@ -1,0 +1,63 @@
+"use strict";
+/* Behaviour of the operator's pages. Pages work without it: it only saves steps. */
+
+function showTimes(root) {
+  for (const element of root.querySelectorAll("time[data-when], time[data-exact]")) {
+    const moment = new Date(element.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    const exact = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    if (element.hasAttribute("data-exact")) element.textContent = exact;
+    else element.title = `${exact} (${element.title})`;
+    element.removeAttribute("data-when");
+    element.removeAttribute("data-exact");
+  }
+}
+
+/* An element with data-poll asks again after so many seconds, but not while nobody looks. */
+function startPolling(root) {
+  const elements = [...root.querySelectorAll("[data-poll]")];
+  if (root.matches?.("[data-poll]")) elements.push(root);
+  for (const element of elements) {
+    if (element.dataset.polled) continue;
+    element.dataset.polled = "yes";
+    const timer = setInterval(() => {
+      if (!element.isConnected) clearInterval(timer);
+      else if (!document.hidden) htmx.trigger(element, "poll");
+    }, Number(element.dataset.poll) * 1000);
+  }
+}
+
+function enliven(root) {
+  showTimes(root);
+  startPolling(root);
+}
+
+document.addEventListener("DOMContentLoaded", () => enliven(document.body));
+document.addEventListener("htmx:load", (event) => enliven(event.detail.elt));
+
+/* "/" goes to the first field of a search or filter, as on many sites. */
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const field = document.querySelector(".nr-page [role=search] input:not([type=hidden])");
+  if (!field) return;
+  event.preventDefault();
+  field.focus();
+});
+
+/* A box in a table's head ticks the boxes of all its rows. */
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-check-all]")) return;
+  const boxes = event.target.closest("table").querySelectorAll("tbody input[type=checkbox]");
+  for (const box of boxes) box.checked = event.target.checked;
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText(source.dataset.text ?? source.textContent);
+  const label = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = label; }, 1500);
+});
