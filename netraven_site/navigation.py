@@ -35,6 +35,7 @@ NAVIGATION: list[Entry] = [
         "title": "Network",
         "items": [
             _entry("Dashboard", "dashboard", "home"),
+            _entry("Devices", "router", "jobs:devices", "inventory.view_device"),
             _entry("Runs", "play_circle", "jobs:runs", "jobs.view_jobrun"),
         ],
     },
@@ -43,7 +44,7 @@ NAVIGATION: list[Entry] = [
         "separator": True,
         "collapsible": True,
         "items": [
-            _table("Devices", "router", "inventory.device"),
+            _table("Edit devices", "router", "inventory.device"),
             _table("Zones", "hub", "inventory.zone"),
             _table("Jump hosts", "alt_route", "inventory.jumphost"),
             _table("Tags", "sell", "credentials.tag"),
