@@ -358,6 +358,11 @@ UNFOLD = {
                         "link": reverse_lazy("admin:backups_snapshot_changelist"),
                     },
                     {
+                        "title": "Freshness",
+                        "icon": "schedule",
+                        "link": reverse_lazy("admin:backups_devicefreshness_changelist"),
+                    },
+                    {
                         "title": "Suspects",
                         "icon": "report",
                         "link": reverse_lazy("admin:backups_suspect_changelist"),
