@@ -12,6 +12,7 @@ from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.validators import UniqueValidator
 
 from credentials.models import (
+    MAX_FRESHNESS_HOURS,
     MAX_TAG_LENGTH,
     Credential,
     Tag,
@@ -21,6 +22,16 @@ from credentials.models import (
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.services import SECRET_FIELDS, credential_save, tags_ensure
 from credentials.visibility import credentials_visible_to, tags_visible_to
+
+
+def whole_number(*, low: int, high: int, **options: Any) -> serializers.IntegerField:
+    """A field whose message names the value and the range."""
+
+    def check(value: int) -> None:
+        if not low <= value <= high:
+            raise serializers.ValidationError(f"{value} is not between {low} and {high}.")
+
+    return serializers.IntegerField(validators=[check], **options)
 
 
 class TagSerializer(serializers.ModelSerializer[Tag]):
@@ -37,10 +48,17 @@ class TagSerializer(serializers.ModelSerializer[Tag]):
             ),
         ],
     )
+    freshness_hours = whole_number(
+        low=1,
+        high=MAX_FRESHNESS_HOURS,
+        required=False,
+        allow_null=True,
+        help_text="Hours that the last backup of a device may be old; null asks for nothing.",
+    )
 
     class Meta:
         model = Tag
-        fields = ["id", "name", "description", "max_sessions"]
+        fields = ["id", "name", "description", "max_sessions", "freshness_hours"]
 
 
 class TagNamesField(serializers.ListField):
@@ -101,16 +119,6 @@ class Quoting:
             raise serializers.ValidationError(
                 [f"'{value}': {message}" for message in error.messages]
             ) from None
-
-
-def whole_number(*, low: int, high: int, **options: Any) -> serializers.IntegerField:
-    """A field whose message names the value and the range."""
-
-    def check(value: int) -> None:
-        if not low <= value <= high:
-            raise serializers.ValidationError(f"{value} is not between {low} and {high}.")
-
-    return serializers.IntegerField(validators=[check], **options)
 
 
 def max_sessions_field() -> serializers.IntegerField:

@@ -65,6 +65,7 @@ NAVIGATION: list[Entry] = [
             _table("Job runs", "play_circle", "jobs.jobrun"),
             _table("Device results", "checklist", "jobs.deviceresult"),
             _table("Snapshots", "history", "backups.snapshot"),
+            _table("Freshness", "schedule", "backups.devicefreshness"),
             _table("Suspects", "report", "backups.suspect"),
             _table("Retention policies", "auto_delete", "backups.retentionpolicy"),
             _table("Git remotes", "cloud_upload", "backups.gitremote"),

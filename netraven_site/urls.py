@@ -17,6 +17,7 @@ from backups.api.archives import (
     SnapshotRestorePackView,
 )
 from backups.api.changes import ChangeDevicesView, ChangeListView
+from backups.api.freshness import DeviceFreshnessView, FreshnessView
 from backups.api.noise import DeviceNoiseView
 from backups.api.remotes import GitRemoteViewSet
 from backups.api.search import SearchView
@@ -76,6 +77,8 @@ api_urls: list[URLPattern | URLResolver] = [
         name="device-test-connection",
     ),
     path("devices/<int:pk>/noise/", DeviceNoiseView.as_view(), name="device-noise"),
+    path("freshness/", FreshnessView.as_view(), name="freshness"),
+    path("freshness/devices/", DeviceFreshnessView.as_view(), name="freshness-devices"),
     path("archives/<int:pk>/raw/", ArchiveRawView.as_view(), name="archive-raw"),
     path("snapshots/<int:pk>/raw/", SnapshotRawView.as_view(), name="snapshot-raw"),
     path(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectState
+from backups.models.freshness import DeviceFreshness
 from backups.models.projections import CurrentText, SecretUse
 from backups.models.remotes import GitRemote, RemoteState
 from backups.models.retention import HistoryDeletion, RetentionPolicy
@@ -12,6 +13,7 @@ __all__ = [
     "Archive",
     "ArchiveReading",
     "CurrentText",
+    "DeviceFreshness",
     "GitRemote",
     "HistoryDeletion",
     "RemoteState",
