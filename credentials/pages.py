@@ -15,30 +15,50 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page as PageOfRows
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseBase
-from django.views.generic import TemplateView
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.generic import TemplateView, View
 from django_filters import FilterSet
 
 PAGE_SIZES = (25, 50, 100, 250)
 
 
-class Page(TemplateView):
-    """One page for logged-in users who have the rights."""
+class ForSome(View):
+    """For logged-in users who have the rights, which are asked for before anything is looked up."""
 
-    #: What stands above the page and in the browser's tab.
-    title: ClassVar[str] = ""
     #: As ``app_label.codename``; all of them are needed.
     permissions: ClassVar[Sequence[str]] = ()
-    #: Templates of the parts that htmx may ask for, by the id of the element that they fill.
-    parts: ClassVar[Mapping[str, str]] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, send to the log-in, or raise PermissionDenied."""
         if not admin.site.has_permission(request):
             return redirect_to_login(request.get_full_path())
         if not request.user.has_perms(self.permissions):
-            raise PermissionDenied("Your role does not include this page; ask an admin for it.")
+            raise PermissionDenied("Your role does not include this; ask an admin for it.")
         return super().dispatch(request, *args, **kwargs)
+
+
+class Deed(ForSome):
+    """What a button of a page does; afterwards the browser shows a page again."""
+
+    http_method_names = ["post"]
+
+    def back(self, to: str, *args: Any) -> HttpResponseRedirect:
+        """To the page of this site that the form names as ``next``, or else to the view ``to``."""
+        asked = self.request.POST.get("next", "")
+        if url_has_allowed_host_and_scheme(asked, allowed_hosts={self.request.get_host()}):
+            return HttpResponseRedirect(asked)
+        return redirect(to, *args)
+
+
+class Page(ForSome, TemplateView):
+    """One page."""
+
+    #: What stands above the page and in the browser's tab.
+    title: ClassVar[str] = ""
+    #: Templates of the parts that htmx may ask for, by the id of the element that they fill.
+    parts: ClassVar[Mapping[str, str]] = {}
 
     def get_template_names(self) -> list[str]:
         part = self._part()

@@ -9,6 +9,7 @@ from typing import Any, TextIO, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from credentials.models import Tag
 from credentials.services import tags_ensure
@@ -23,6 +24,10 @@ _Owner = TypeVar("_Owner", bound=HostKeyOwner)
 
 class HostKeyNotAccepted(Exception):
     """No host key was accepted; the message says why in one line."""
+
+
+class TagStays(Exception):
+    """A tag was not taken away; the message says why in one line."""
 
 
 class ImportFailed(Exception):
@@ -49,6 +54,39 @@ def device_save(*, device: Device, tags: Iterable[Tag] | None = None) -> Device:
     if tags is not None:
         device.tags.set(tags)
     return device
+
+
+@transaction.atomic
+def devices_tag(*, devices: QuerySet[Device], tag: Tag) -> int:
+    """Give ``tag`` to ``devices``; how many of them did not carry it before."""
+    ids = devices.order_by().values("pk")
+    lacking = Device.objects.filter(pk__in=ids).exclude(tags=tag).order_by()
+    found = list(lacking.values_list("pk", flat=True))
+    tag.devices.add(*found)
+    return len(found)
+
+
+@transaction.atomic
+def devices_untag(
+    *, devices: QuerySet[Device], tag: Tag, limit: QuerySet[Tag] | None = None
+) -> int:
+    """Take ``tag`` away from ``devices``; how many of them carried it.
+
+    Raises TagStays where one of them would be left without a tag of ``limit`` (None = no limit).
+    """
+    ids = devices.order_by().values("pk")
+    carrying = Device.objects.filter(pk__in=ids, tags=tag).order_by()
+    if limit is not None:
+        others = limit.exclude(pk=tag.pk).values("pk")
+        kept = Device.tags.through.objects.filter(tag__in=others).values("device_id")
+        lost = carrying.exclude(pk__in=kept).first()
+        if lost is not None:
+            raise TagStays(
+                f"'{tag}' is the only tag of yours on {lost.hostname}; give it another one first"
+            )
+    found = list(carrying.values_list("pk", flat=True))
+    tag.devices.remove(*found)
+    return len(found)
 
 
 @transaction.atomic

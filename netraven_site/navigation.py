@@ -40,6 +40,7 @@ NAVIGATION: list[Entry] = [
         "items": [
             # Every address begins with that of the dashboard.
             {**_entry("Dashboard", "dashboard", "home"), "active": _is_home},
+            _entry("Devices", "router", "jobs:devices", "inventory.view_device"),
             _entry("Runs", "play_circle", "jobs:runs", "jobs.view_jobrun"),
         ],
     },
@@ -48,7 +49,7 @@ NAVIGATION: list[Entry] = [
         "separator": True,
         "collapsible": True,
         "items": [
-            _table("Devices", "router", "inventory.device"),
+            _table("Edit devices", "router", "inventory.device"),
             _table("Zones", "hub", "inventory.zone"),
             _table("Jump hosts", "alt_route", "inventory.jumphost"),
             _table("Tags", "sell", "credentials.tag"),

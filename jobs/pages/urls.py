@@ -4,9 +4,41 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from jobs.pages import device, devices, run
 from jobs.pages.runs import RunsPage
 
 app_name = "jobs"
 urlpatterns: list[URLPattern] = [
+    path("devices/", devices.DevicesPage.as_view(), name="devices"),
+    path("devices/back-up/", devices.BackUpDevices.as_view(), name="devices-back-up"),
+    path("devices/tag/", devices.TagDevices.as_view(), name="devices-tag"),
+    path("devices/test/", devices.TestDevices.as_view(), name="devices-test"),
+    path("devices/<int:pk>/", device.DevicePage.as_view(), name="device"),
+    path(
+        "devices/<int:pk>/credentials/",
+        device.DeviceCredentialsPage.as_view(),
+        name="device-credentials",
+    ),
+    path("devices/<int:pk>/back-up/", device.BackUpDevice.as_view(), name="device-back-up"),
+    path("devices/<int:pk>/test/", device.TestDevice.as_view(), name="device-test"),
+    path(
+        "devices/<int:pk>/reset-breaker/",
+        device.ResetBreaker.as_view(),
+        name="device-reset-breaker",
+    ),
+    path(
+        "devices/<int:pk>/accept-host-key/",
+        device.AcceptHostKey.as_view(),
+        name="device-accept-host-key",
+    ),
     path("runs/", RunsPage.as_view(), name="runs"),
+    path("runs/<int:pk>/", run.RunPage.as_view(), name="run"),
+    path("runs/<int:pk>/failures/", run.RunFailuresPage.as_view(), name="run-failures"),
+    path(
+        "runs/<int:pk>/devices/<int:result_pk>/",
+        run.RunDevicePage.as_view(),
+        name="run-device",
+    ),
+    path("runs/<int:pk>/cancel/", run.CancelRun.as_view(), name="run-cancel"),
+    path("runs/<int:pk>/retry/", run.RetryRun.as_view(), name="run-retry"),
 ]

@@ -32,6 +32,12 @@ function enliven(root) {
   startPolling(root);
 }
 
+/* What somebody asked for beside the list is read out and reached by the keyboard at once. */
+document.addEventListener("htmx:afterSwap", (event) => {
+  const wanted = event.detail.requestConfig?.triggeringEvent?.type === "click";
+  if (wanted && event.detail.target.hasAttribute("data-focus")) event.detail.target.focus();
+});
+
 document.addEventListener("DOMContentLoaded", () => enliven(document.body));
 document.addEventListener("htmx:load", (event) => enliven(event.detail.elt));
 

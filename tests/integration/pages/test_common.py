@@ -7,17 +7,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from jobs.choices import RunStatus
-from netraven_site.accounts.roles import Role
-from tests.factories import JobRunFactory, UserFactory, user_in
+from tests.factories import JobRunFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
-
-
-@pytest.fixture
-def operator(client: Client) -> User:
-    user = user_in(Role.OPERATOR)
-    client.force_login(user)
-    return user
 
 
 def test_strangers_are_sent_to_the_log_in_and_back(client: Client) -> None:
