@@ -6,9 +6,10 @@ from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectSta
 from backups.models.projections import CurrentText, SecretUse
 from backups.models.remotes import GitRemote, RemoteState
 from backups.models.retention import HistoryDeletion, RetentionPolicy
-from backups.models.snapshots import Snapshot, SnapshotState
+from backups.models.snapshots import BY_NUMBER, Snapshot, SnapshotState
 
 __all__ = [
+    "BY_NUMBER",
     "Archive",
     "ArchiveReading",
     "CurrentText",
