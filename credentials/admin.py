@@ -131,7 +131,7 @@ class CredentialAdmin(WholeAdmin, ModelAdmin[Credential]):
 @admin.register(Tag)
 class TagAdmin(WholeAdmin, ModelAdmin[Tag]):
     is_readable_when_limited = True
-    list_display = ["name", "max_sessions", "description"]
+    list_display = ["name", "max_sessions", "freshness_hours", "description"]
     search_fields = ["name", "description"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:

@@ -224,6 +224,9 @@ class Config(BaseSettings):
     #: A message that no worker has answered for this long is sent again.
     message_ttl_seconds: float = Field(default=300, ge=2, le=3600)
 
+    #: Hours that the last backup of a device may be old whose tags say nothing; 0 = any.
+    freshness_hours: int = Field(default=24, ge=0, le=8760)
+
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None
     #: Who commits: each worker that has read a device, or the workers of the queue ``git`` alone.

@@ -16,6 +16,10 @@ def _may(permission: str) -> Callable[[HttpRequest], bool]:
     return lambda request: request.user.has_perm(permission)
 
 
+def _is_home(request: HttpRequest) -> bool:
+    return request.path == "/"
+
+
 def _entry(title: str, icon: str, address: str, permission: str | None = None) -> Entry:
     """``icon`` is a name of Material Symbols; without ``permission`` everybody has the entry."""
     entry: Entry = {"title": title, "icon": icon, "link": reverse_lazy(address)}
@@ -34,7 +38,8 @@ NAVIGATION: list[Entry] = [
     {
         "title": "Network",
         "items": [
-            _entry("Dashboard", "dashboard", "home"),
+            # Every address begins with that of the dashboard.
+            {**_entry("Dashboard", "dashboard", "home"), "active": _is_home},
             _entry("Devices", "router", "jobs:devices", "inventory.view_device"),
             _entry("Jobs", "event_repeat", "jobs:jobs", "jobs.view_job"),
             _entry("Runs", "play_circle", "jobs:runs", "jobs.view_jobrun"),
@@ -62,6 +67,7 @@ NAVIGATION: list[Entry] = [
             _table("Job runs", "play_circle", "jobs.jobrun"),
             _table("Device results", "checklist", "jobs.deviceresult"),
             _table("Snapshots", "history", "backups.snapshot"),
+            _table("Freshness", "schedule", "backups.devicefreshness"),
             _table("Suspects", "report", "backups.suspect"),
             _table("Retention policies", "auto_delete", "backups.retentionpolicy"),
             _table("Git remotes", "cloud_upload", "backups.gitremote"),
@@ -81,6 +87,21 @@ NAVIGATION: list[Entry] = [
     },
 ]
 
+#: The theme's first colour, from light to dark.
+_BLUE = {
+    "50": "#f0f6fb",
+    "100": "#dcebf6",
+    "200": "#bcd9ed",
+    "300": "#8ec0e0",
+    "400": "#599fcd",
+    "500": "#3783b6",
+    "600": "#276a99",
+    "700": "#20557d",
+    "800": "#1e4868",
+    "900": "#1d3d57",
+    "950": "#13283a",
+}
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "NetRaven",
     "SITE_HEADER": "NetRaven",
@@ -89,6 +110,14 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "lan",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {"primary": _BLUE},
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("netraven/raven.svg"),
+        }
+    ],
     "STYLES": [lambda request: static("netraven/admin.css")],
     "SIDEBAR": {"show_search": True, "navigation": NAVIGATION},
 }

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "csp",
     "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_celery_results",
     "netraven_site",
@@ -283,6 +284,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Backs up the configurations of network devices and tracks every change.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The files of both pages come from the package of that name: no other host is asked.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
     # Two answers hold a run: one in a list, and one by itself.
     "ENUM_NAME_OVERRIDES": {"JobRunStatusEnum": "jobs.models.columns.RUN_STATUSES"},
 }

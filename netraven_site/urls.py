@@ -5,8 +5,6 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.routers import DefaultRouter
 
 from backups.api.archives import (
@@ -17,6 +15,7 @@ from backups.api.archives import (
     SnapshotRestorePackView,
 )
 from backups.api.changes import ChangeDevicesView, ChangeListView
+from backups.api.freshness import DeviceFreshnessView, FreshnessView
 from backups.api.noise import DeviceNoiseView
 from backups.api.remotes import GitRemoteViewSet
 from backups.api.search import SearchView
@@ -28,11 +27,16 @@ from backups.api.snapshots import (
     SnapshotViewSet,
 )
 from backups.api.suspects import SuspectViewSet
-from credentials.api import CredentialViewSet, TagViewSet
-from inventory.api import DeviceViewSet, JumpHostViewSet, ZoneViewSet
+from credentials.api.credentials import CredentialViewSet
+from credentials.api.tags import TagViewSet
+from inventory.api.devices import DeviceViewSet
+from inventory.api.jump_hosts import JumpHostViewSet
+from inventory.api.platforms import PlatformViewSet
+from inventory.api.zones import ZoneViewSet
 from jobs.api.connection_tests import DeviceConnectionTestView
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
+from jobs.api.logs import LogView
 from jobs.api.metrics import metrics
 from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
@@ -41,6 +45,7 @@ from jobs.api.system import QueuesView, SystemView, WorkersView
 from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
 from netraven_site.accounts.users import MeView, UserViewSet
+from netraven_site.api_docs import RedocPage, SchemaView, SwaggerPage
 from netraven_site.api_errors import not_found
 from netraven_site.audit_api import AuditViewSet
 from netraven_site.health import healthz
@@ -50,6 +55,7 @@ router.register("devices", DeviceViewSet, basename="device")
 router.register("jump-hosts", JumpHostViewSet, basename="jump-host")
 router.register("tags", TagViewSet, basename="tag")
 router.register("zones", ZoneViewSet, basename="zone")
+router.register("platforms", PlatformViewSet, basename="platform")
 router.register("credentials", CredentialViewSet, basename="credential")
 router.register("jobs", JobViewSet, basename="job")
 router.register("runs", JobRunViewSet, basename="run")
@@ -76,6 +82,8 @@ api_urls: list[URLPattern | URLResolver] = [
         name="device-test-connection",
     ),
     path("devices/<int:pk>/noise/", DeviceNoiseView.as_view(), name="device-noise"),
+    path("freshness/", FreshnessView.as_view(), name="freshness"),
+    path("freshness/devices/", DeviceFreshnessView.as_view(), name="freshness-devices"),
     path("archives/<int:pk>/raw/", ArchiveRawView.as_view(), name="archive-raw"),
     path("snapshots/<int:pk>/raw/", SnapshotRawView.as_view(), name="snapshot-raw"),
     path(
@@ -92,15 +100,16 @@ api_urls: list[URLPattern | URLResolver] = [
     path("system/", SystemView.as_view(), name="system"),
     path("system/queues/", QueuesView.as_view(), name="system-queues"),
     path("system/workers/", WorkersView.as_view(), name="system-workers"),
+    path("logs/", LogView.as_view(), name="log-list"),
     path("users/me/", MeView.as_view(), name="me"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
     path("devices/<int:device_id>/secrets/", DeviceSecretsView.as_view(), name="device-secrets"),
     path("token/", TokenView.as_view(), name="token"),
     path("token/refresh/", RefreshView.as_view(), name="token-refresh"),
-    path(
-        "schema/", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]), name="schema"
-    ),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("docs/", SwaggerPage.as_view(), name="docs"),
+    path("docs/redoc/", RedocPage.as_view(), name="redoc"),
     # With the slash at the end, so that an address without it is still redirected.
     re_path(r"^.*/$", not_found),
 ]

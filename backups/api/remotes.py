@@ -15,7 +15,7 @@ from backups.selectors.remotes import remote_lag
 from backups.services.remotes import remote_save, remotes_mark_due
 from credentials.models import Credential
 from credentials.permissions import IsNotLimited, MayChangeModel
-from inventory.api import HostKeyOwnerViewSet
+from inventory.api.host_keys import HostKeyOwnerViewSet
 from inventory.models import Zone
 
 

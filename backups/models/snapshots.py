@@ -6,6 +6,9 @@ from django.db import models
 
 from inventory.models import Device
 
+#: In front of a revision's own number, by which it is found also when its commit changes.
+BY_NUMBER = "id:"
+
 
 class SnapshotState(models.TextChoices):
     """Where a snapshot stands. Git is a projection: PENDING becomes COMMITTED."""
@@ -88,3 +91,8 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device.hostname} at {self.commit[:10] or 'pending'}"
+
+    @property
+    def revision(self) -> str:
+        """How addresses name it; ``backups.selectors.snapshots.snapshot_get`` reads that."""
+        return f"{BY_NUMBER}{self.pk}"

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from credentials.api import TagNamesField
+from credentials.api.fields import TagNamesField
 from credentials.services import tags_ensure
 from inventory.scoped import caller, check_tag_names
 from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused

@@ -47,6 +47,7 @@ _VIEWER = frozenset(
         "inventory.view_jumphost",
         "inventory.view_hostkeychange",
         "backups.view_archive",
+        "backups.view_devicefreshness",
         "backups.view_historydeletion",
         "backups.view_retentionpolicy",
         "backups.view_secretuse",

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from credentials.api import TagNamesField
+from credentials.api.fields import TagNamesField
 from credentials.models import TagLimit
 from credentials.permissions import IsNotLimited
 from credentials.services import tags_ensure

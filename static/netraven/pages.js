@@ -71,12 +71,40 @@ document.addEventListener("change", (event) => {
   for (const box of boxes) box.checked = event.target.checked;
 });
 
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
+/* What a button copies: the text of an element, or what an address answers with. */
+async function textToCopy(button) {
+  if (button.dataset.copyFrom) {
+    const answer = await fetch(button.dataset.copyFrom);
+    if (!answer.ok) throw new Error(`the server answered with ${answer.status}`);
+    return answer.text();
+  }
   const source = document.getElementById(button.dataset.copy);
-  await navigator.clipboard.writeText(source.dataset.text ?? source.textContent);
-  const label = button.textContent;
-  button.textContent = "Copied";
-  setTimeout(() => { button.textContent = label; }, 1500);
+  return source.dataset.text ?? source.textContent;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy], [data-copy-from]");
+  if (!button || button.dataset.label) return;
+  button.dataset.label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(await textToCopy(button));
+    button.textContent = "Copied";
+  } catch {
+    /* Browsers give the clipboard to pages over HTTPS only. */
+    button.textContent = "Could not copy; select it by hand";
+  }
+  setTimeout(() => {
+    button.textContent = button.dataset.label;
+    delete button.dataset.label;
+  }, 2500);
+});
+
+/* A line that is on another page of a long configuration: #L7000 asks for the page with it. */
+document.addEventListener("DOMContentLoaded", () => {
+  const line = /^#L([0-9]{1,9})$/.exec(location.hash)?.[1];
+  if (!line || !document.querySelector(".nr-l") || document.getElementById(`L${line}`)) return;
+  const address = new URL(location.href);
+  if (address.searchParams.get("line") === line) return;
+  address.searchParams.set("line", line);
+  location.replace(address);
 });

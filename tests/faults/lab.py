@@ -207,6 +207,22 @@ class Lab:
 
         wait_until(reached, f"{counts} in run {run_id}", 60)
 
+    def start_stuck_run(self, sessions: int) -> int:
+        """Ask for a run, and wait until so many of its sessions are stuck; the run's id."""
+        before = self._delayed()
+        run = self.start_run(fault=STUCK)
+
+        def stuck() -> bool:
+            pairs = zip(self._delayed(), before, strict=True)
+            return sum(now > then for now, then in pairs) >= sessions
+
+        wait_until(stuck, f"{sessions} stuck sessions", 60)
+        return run
+
+    def _delayed(self) -> list[int]:
+        """How often each device has held back an answer."""
+        return [self.fleet.log(hostname)["delayed"] for hostname in self.hostnames]
+
     def wait_full_swing(self, run_id: int) -> None:
         """Until devices of the run are done, under way and waiting."""
         self.wait_for(run_id, SUCCEEDED=2, RUNNING=2, PENDING=2)

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+
+from credentials.models import TagLimit
+from credentials.services import tags_ensure
 
 #: What a page may ask of the database, session and rights included.
 MAX_QUERIES = 12
@@ -31,3 +35,10 @@ def said(answer: Any) -> str:
 def part(name: str) -> dict[str, str]:
     """The headers by which htmx asks for the part of a page that fills this element."""
     return {"HX-Request": "true", "HX-Target": name}
+
+
+def limited_to(user: User, *tags: str) -> User:
+    """``user``, who from then on sees the devices with one of ``tags`` only."""
+    limit = TagLimit.objects.create(user=user)
+    limit.tags.set(tags_ensure(names=tags))
+    return user

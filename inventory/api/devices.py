@@ -1,40 +1,30 @@
-"""Devices and jump hosts in the API."""
+"""Devices in the API."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api import Quoting, TagNamesField, max_sessions_field, refuse_duplicate
-from credentials.models import Credential
-from credentials.permissions import IsNotLimitedToWrite, MayChangeModel
+from credentials.api.fields import TagNamesField
+from credentials.permissions import MayChangeModel
 from credentials.services import tags_ensure
 from credentials.visibility import credentials_visible_to
+from inventory.api.host_keys import HostKeyOwnerViewSet, fingerprint_field
 from inventory.breaker import breaker_reset
-from inventory.models import Device, HostKeyOwner, JumpHost, Zone, validate_zone_name
+from inventory.models import Device, Zone
 from inventory.resolution import Rule, credentials_explained
 from inventory.scoped import OfVisibleDevices, VisibleSlugField, caller, check_tag_names
 from inventory.services import (
-    HostKeyNotAccepted,
     device_save,
-    host_key_accept,
-    jump_host_save,
 )
 from inventory.visibility import jump_hosts_visible_to
-
-_Owner = TypeVar("_Owner", bound=HostKeyOwner)
-
-
-def _fingerprint(source: str) -> serializers.CharField:
-    """Type and SHA-256 fingerprint of a host key; empty for none."""
-    return serializers.CharField(source=source, read_only=True)
 
 
 class DeviceSerializer(serializers.ModelSerializer[Device]):
@@ -52,8 +42,8 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     jump_host = VisibleSlugField(
         jump_hosts_visible_to, slug_field="name", required=False, allow_null=True
     )
-    host_key = _fingerprint("host_key_fingerprint")
-    offered_host_key = _fingerprint("offered_fingerprint")
+    host_key = fingerprint_field("host_key_fingerprint")
+    offered_host_key = fingerprint_field("offered_fingerprint")
 
     class Meta:
         model = Device
@@ -112,78 +102,6 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
         for field, value in validated_data.items():
             setattr(instance, field, value)
         return device_save(device=instance, tags=tags)
-
-
-class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
-    """A jump host; tags, credential and the jump host before it go by name."""
-
-    tags = TagNamesField(required=False)
-    credential = serializers.SlugRelatedField(slug_field="name", queryset=Credential.objects.all())
-    via = serializers.SlugRelatedField(
-        slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
-    )
-    host_key = _fingerprint("host_key_fingerprint")
-    offered_host_key = _fingerprint("offered_fingerprint")
-
-    class Meta:
-        model = JumpHost
-        fields = [
-            "id",
-            "name",
-            "ip_address",
-            "port",
-            "credential",
-            "via",
-            "tags",
-            "legacy_algorithms",
-            "max_sessions",
-            "description",
-            "host_key",
-            "offered_host_key",
-        ]
-
-    def create(self, validated_data: dict[str, Any]) -> JumpHost:
-        return self.update(JumpHost(), validated_data)
-
-    @transaction.atomic
-    def update(self, instance: JumpHost, validated_data: dict[str, Any]) -> JumpHost:
-        names = validated_data.pop("tags", None)
-        tags = None if names is None else tags_ensure(names=names)
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        return jump_host_save(jump_host=instance, tags=tags)
-
-
-class FingerprintSerializer(serializers.Serializer[Any]):
-    """The fingerprint that somebody has compared, with or without the type in front."""
-
-    fingerprint = serializers.CharField(max_length=150)
-
-
-class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
-    """What devices, jump hosts and Git remotes have in common."""
-
-    @extend_schema(request=FingerprintSerializer)
-    @action(
-        detail=True,
-        methods=["post"],
-        url_path="accept-host-key",
-        permission_classes=[MayChangeModel],
-    )
-    def accept_host_key(self, request: Request, pk: str | None = None) -> Response:
-        """Accept the host key that was refused, if it is the one with this fingerprint."""
-        owner = self.get_object()
-        given = FingerprintSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        try:
-            owner = host_key_accept(
-                owner=owner,
-                fingerprint=given.validated_data["fingerprint"],
-                changed_by=request.user.get_username(),
-            )
-        except HostKeyNotAccepted as error:
-            raise exceptions.ValidationError({"fingerprint": [str(error)]}) from error
-        return Response(self.get_serializer(owner).data)
 
 
 class CandidateSerializer(serializers.Serializer[Any]):
@@ -272,63 +190,3 @@ class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
         """Forget the failures of the device, so that scheduled runs try it again."""
         breaker_reset(devices=Device.objects.filter(pk=self.get_object().pk))
         return Response(self.get_serializer(self.get_object()).data)
-
-
-class ZoneSerializer(serializers.ModelSerializer[Zone]):
-    """A zone; its default credential goes by name."""
-
-    name = serializers.CharField(max_length=32, validators=[Quoting(validate_zone_name)])
-    max_sessions = max_sessions_field()
-    default_credential = serializers.SlugRelatedField(
-        slug_field="name",
-        queryset=Credential.objects.all(),
-        required=False,
-        allow_null=True,
-        help_text="For devices of the zone, after their own credential and those of their tags.",
-    )
-
-    class Meta:
-        model = Zone
-        fields = [
-            "id",
-            "name",
-            "description",
-            "host_key_mode",
-            "max_sessions",
-            "default_credential",
-        ]
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        refuse_duplicate(model=Zone, name=attrs.get("name"), instance=self.instance)
-        return attrs
-
-
-class ZoneViewSet(viewsets.ModelViewSet[Zone]):
-    """Sets of devices that only certain workers can reach."""
-
-    queryset = Zone.objects.select_related("default_credential")
-    serializer_class = ZoneSerializer
-    filterset_fields = {"name": ["exact", "icontains"], "host_key_mode": ["exact"]}
-    search_fields = ["name", "description"]
-    ordering_fields = ["id", "name"]
-
-    def get_permissions(self) -> list[Any]:
-        return [*super().get_permissions(), IsNotLimitedToWrite()]
-
-
-class JumpHostViewSet(HostKeyOwnerViewSet[JumpHost]):
-    """SSH servers that the way to devices leads through; limited users see those of their tags."""
-
-    queryset = JumpHost.objects.select_related("credential", "via").prefetch_related("tags")
-    serializer_class = JumpHostSerializer
-    filterset_fields = {"name": ["exact", "icontains"], "tags__name": ["exact"]}
-    search_fields = ["name", "ip_address", "description"]
-    ordering_fields = ["id", "name", "ip_address"]
-
-    def get_permissions(self) -> list[Any]:
-        return [*super().get_permissions(), IsNotLimitedToWrite()]
-
-    def get_queryset(self) -> QuerySet[JumpHost]:
-        """Those that the caller may see."""
-        visible = jump_hosts_visible_to(user=self.request.user)
-        return super().get_queryset().filter(pk__in=visible.order_by().values("pk"))
