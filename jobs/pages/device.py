@@ -23,8 +23,8 @@ from inventory.services import HostKeyNotAccepted, host_key_accept
 from inventory.visibility import devices_visible_to
 from jobs.launch import request_backup
 from jobs.selectors.devices import device_timeline, devices_with_state, last_results_of
-from jobs.services.connection_test import connection_test
 from jobs.services.run_creation import NothingToBackUp
+from jobs.zone_tests import connection_test_from_its_zone
 
 _TIMELINE_SIZE = 20
 #: Nobody reads further; the history of a device has pages of its own.
@@ -138,7 +138,7 @@ class TestDevice(Deed, Page):
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show how far the log-in got."""
         device = visible_device(request, pk)
-        test = connection_test(device=device)
+        test = connection_test_from_its_zone(device=device)
         context = self.get_context_data(
             tests=[(device, test)], test=test, back=reverse("jobs:device", args=[pk])
         )

@@ -24,8 +24,8 @@ from jobs.choices import ResultStatus
 from jobs.launch import request_backup
 from jobs.models.columns import choices_of
 from jobs.selectors.devices import devices_by_last_status, devices_with_state
-from jobs.services.connection_test import connections_test
 from jobs.services.run_creation import NothingToBackUp
+from jobs.zone_tests import connections_test_from_their_zones
 
 #: Connection tests of one request: they go on at once, and the browser waits for them.
 TESTS_AT_ONCE = 8
@@ -217,6 +217,6 @@ class TestDevices(DevicesDeed, Page):
                 "use 'manage.py test_connection'.",
             )
             return self.to_list()
-        tests = zip(devices, connections_test(devices=devices), strict=True)
+        tests = zip(devices, connections_test_from_their_zones(devices=devices), strict=True)
         context = self.get_context_data(tests=list(tests), back=self.to_list().headers["Location"])
         return TemplateResponse(request, self.get_template_names(), context)
