@@ -30,6 +30,7 @@ from backups.api.snapshots import (
 from backups.api.suspects import SuspectViewSet
 from credentials.api import CredentialViewSet, TagViewSet
 from inventory.api import DeviceViewSet, JumpHostViewSet, ZoneViewSet
+from inventory.transfer_api import DeviceExportView, DeviceImportView
 from jobs.api.connection_tests import DeviceConnectionTestView
 from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
@@ -67,6 +68,8 @@ router.register("secrets", SecretViewSet, basename="secret")
 api_urls: list[URLPattern | URLResolver] = [
     path("changes/", ChangeListView.as_view(), name="change-list"),
     path("changes/devices/", ChangeDevicesView.as_view(), name="change-devices"),
+    path("devices/export/", DeviceExportView.as_view(), name="device-export"),
+    path("devices/import/", DeviceImportView.as_view(), name="device-import"),
     path("devices/<int:pk>/config/", DeviceConfigView.as_view(), name="device-config"),
     path("devices/<int:pk>/diff/", DeviceDiffView.as_view(), name="device-diff"),
     path("devices/<int:pk>/history/", DeviceHistoryView.as_view(), name="device-history"),
