@@ -41,6 +41,7 @@ NAVIGATION: list[Entry] = [
             # Every address begins with that of the dashboard.
             {**_entry("Dashboard", "dashboard", "home"), "active": _is_home},
             _entry("Devices", "router", "jobs:devices", "inventory.view_device"),
+            _entry("Jobs", "event_repeat", "jobs:jobs", "jobs.view_job"),
             _entry("Runs", "play_circle", "jobs:runs", "jobs.view_jobrun"),
         ],
     },
@@ -62,7 +63,7 @@ NAVIGATION: list[Entry] = [
         "separator": True,
         "collapsible": True,
         "items": [
-            _table("Jobs", "event_repeat", "jobs.job"),
+            _table("Edit jobs", "event_repeat", "jobs.job"),
             _table("Job runs", "play_circle", "jobs.jobrun"),
             _table("Device results", "checklist", "jobs.deviceresult"),
             _table("Snapshots", "history", "backups.snapshot"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from jobs.pages import device, devices, run
+from jobs.pages import device, devices, jobs, run
 from jobs.pages.runs import RunsPage
 
 app_name = "jobs"
@@ -31,6 +31,12 @@ urlpatterns: list[URLPattern] = [
         device.AcceptHostKey.as_view(),
         name="device-accept-host-key",
     ),
+    path("jobs/", jobs.JobsPage.as_view(), name="jobs"),
+    path("jobs/add/", jobs.AddJobPage.as_view(), name="job-add"),
+    path("jobs/preview/", jobs.JobPreview.as_view(), name="job-preview"),
+    path("jobs/<int:pk>/", jobs.JobPage.as_view(), name="job"),
+    path("jobs/<int:pk>/run/", jobs.RunJob.as_view(), name="job-run"),
+    path("jobs/<int:pk>/delete/", jobs.DeleteJob.as_view(), name="job-delete"),
     path("runs/", RunsPage.as_view(), name="runs"),
     path("runs/<int:pk>/", run.RunPage.as_view(), name="run"),
     path("runs/<int:pk>/failures/", run.RunFailuresPage.as_view(), name="run-failures"),

@@ -27,7 +27,16 @@ function startPolling(root) {
   }
 }
 
+/* Of a form's fields those are shown that the choice in another field asks for. */
+function showChosen(form) {
+  for (const element of form.querySelectorAll("[data-when-field]")) {
+    const chosen = form.elements[element.dataset.whenField]?.value;
+    element.hidden = chosen !== element.dataset.whenValue;
+  }
+}
+
 function enliven(root) {
+  for (const form of root.querySelectorAll("form")) showChosen(form);
   showTimes(root);
   startPolling(root);
 }
@@ -49,6 +58,10 @@ document.addEventListener("keydown", (event) => {
   if (!field) return;
   event.preventDefault();
   field.focus();
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.form) showChosen(event.target.form);
 });
 
 /* A box in a table's head ticks the boxes of all its rows. */
