@@ -30,6 +30,11 @@ _NONCE_BYTES = 12
 _KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _FINGERPRINT_TEXT = b"NetRaven: fingerprint of an installation key"
 _FINGERPRINT_BYTES = 16
+#: RFC 7914; 64 MiB of memory for each guess.
+_SCRYPT = {"n": 2**16, "r": 8, "p": 1}
+_SCRYPT_MEMORY = 2 * 64 * 1024 * 1024
+_SALT_BYTES = 16
+_SHORTEST_PASSPHRASE = 16
 
 
 class CipherError(Exception):
@@ -145,6 +150,35 @@ def key_fingerprint(key: bytes) -> str:
     HMAC-SHA256 of a fixed text, cut to 128 bits. Who holds it can test guesses of a weak key.
     """
     return hmac.digest(key, _FINGERPRINT_TEXT, hashlib.sha256)[:_FINGERPRINT_BYTES].hex()
+
+
+def cipher_of_one_value() -> tuple[Cipher, bytes]:
+    """A cipher with a new random key for something that is sealed in pieces, and that key."""
+    key = os.urandom(_KEY_BYTES)
+    return cipher_from_key(key), key
+
+
+def cipher_from_key(key: bytes) -> Cipher:
+    """The cipher of what ``cipher_of_one_value`` gave ``key`` for. Raises CipherError."""
+    return Cipher({"piece": key})
+
+
+def new_salt() -> bytes:
+    """What makes the same passphrase another key each time."""
+    return os.urandom(_SALT_BYTES)
+
+
+def cipher_from_passphrase(passphrase: str, salt: bytes) -> Cipher:
+    """The cipher whose key scrypt makes of ``passphrase``; takes a quarter of a second.
+
+    Raises CipherError for a passphrase that is too short to keep guesses away.
+    """
+    if len(passphrase) < _SHORTEST_PASSPHRASE:
+        raise CipherError(f"a passphrase has at least {_SHORTEST_PASSPHRASE} characters")
+    key = hashlib.scrypt(
+        passphrase.encode(), salt=salt, dklen=_KEY_BYTES, maxmem=_SCRYPT_MEMORY, **_SCRYPT
+    )
+    return Cipher({"passphrase": key})
 
 
 def unprotected_key(private_key: str, passphrase: str) -> str:

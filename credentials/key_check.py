@@ -67,7 +67,7 @@ def redaction_key_problem() -> str | None:
     None as well when none was kept yet.
     """
     kept = InstallationKey.objects.filter(name=REDACTION).first()
-    if kept is None or kept.fingerprint == _redaction_fingerprint():
+    if kept is None or kept.fingerprint == redaction_fingerprint():
         return None
     return (
         f"NETRAVEN_REDACTION_KEY is not the key that has made the tokens since "
@@ -81,14 +81,14 @@ def redaction_key_problem() -> str | None:
 def redaction_key_keep() -> None:
     """Keep the fingerprint of the redaction key unless one is kept already."""
     InstallationKey.objects.bulk_create(
-        [InstallationKey(name=REDACTION, fingerprint=_redaction_fingerprint())],
+        [InstallationKey(name=REDACTION, fingerprint=redaction_fingerprint())],
         ignore_conflicts=True,
     )
 
 
 def redaction_key_accept() -> bool:
     """Keep the fingerprint of the redaction key of now; whether it is another than before."""
-    fingerprint = _redaction_fingerprint()
+    fingerprint = redaction_fingerprint()
     if InstallationKey.objects.filter(name=REDACTION, fingerprint=fingerprint).exists():
         return False
     InstallationKey.objects.update_or_create(
@@ -97,7 +97,8 @@ def redaction_key_accept() -> bool:
     return True
 
 
-def _redaction_fingerprint() -> str:
+def redaction_fingerprint() -> str:
+    """What tells the configured redaction key from others without telling it."""
     return key_fingerprint(settings.NETRAVEN.key("redaction_key").encode())
 
 

@@ -31,6 +31,7 @@ from credentials.api.tags import TagViewSet
 from inventory.api.devices import DeviceViewSet
 from inventory.api.jump_hosts import JumpHostViewSet
 from inventory.api.platforms import PlatformViewSet
+from inventory.api.transfer import DeviceExportView, DeviceImportView
 from inventory.api.zones import ZoneViewSet
 from jobs.api.connection_tests import DeviceConnectionTestView
 from jobs.api.detections import PlatformDetectionViewSet
@@ -73,6 +74,8 @@ router.register("secrets", SecretViewSet, basename="secret")
 api_urls: list[URLPattern | URLResolver] = [
     path("changes/", ChangeListView.as_view(), name="change-list"),
     path("changes/devices/", ChangeDevicesView.as_view(), name="change-devices"),
+    path("devices/export/", DeviceExportView.as_view(), name="device-export"),
+    path("devices/import/", DeviceImportView.as_view(), name="device-import"),
     path("devices/<int:pk>/config/", DeviceConfigView.as_view(), name="device-config"),
     path("devices/<int:pk>/diff/", DeviceDiffView.as_view(), name="device-diff"),
     path("devices/<int:pk>/history/", DeviceHistoryView.as_view(), name="device-history"),

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from backups.api.downloads import download
 from backups.engine.colouring import coloured_lines
 from backups.engine.diff.lines import lines_of
-from backups.pages.device import DevicePage, Trouble, troubles, visible_device
+from backups.pages.device import DevicePage, Trouble, plain, troubles, visible_device
 from backups.pages.lines import numbered_html
 from backups.selectors.archives import archive_newest
 from backups.selectors.snapshots import (
@@ -93,8 +93,6 @@ class ConfigurationDownload(Page):
                 snapshot = snapshot_get(device=device, revision=request.GET.get("revision") or None)
                 text = snapshot_text(snapshot=snapshot)
         except Trouble as trouble:
-            return HttpResponse(
-                f"{trouble}\n", status=trouble.status, content_type="text/plain; charset=utf-8"
-            )
+            return plain(trouble)
         name = snapshot.path.partition("/")[2] or f"{snapshot.pk}.cfg"
         return download(text.encode(), file_name=name, media_type="text/plain; charset=utf-8")

@@ -69,3 +69,10 @@ class DevicePage(Page):
 def visible_device(request: HttpRequest, pk: int) -> Device:
     """The device with this id if the user may see it. Raises Http404."""
     return get_object_or_404(devices_visible_to(user=request.user), pk=pk)
+
+
+def plain(trouble: Trouble) -> HttpResponse:
+    """The reason why there is nothing, as text."""
+    return HttpResponse(
+        f"{trouble}\n", status=trouble.status, content_type="text/plain; charset=utf-8"
+    )

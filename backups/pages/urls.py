@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from backups.pages.configuration import ConfigurationDownload, ConfigurationPage
+from backups.pages.diff import DiffLines, DiffPage, DiffPatch
 from backups.pages.history import HistoryPage
 
 app_name = "backups"
@@ -15,5 +16,8 @@ urlpatterns: list[URLPattern] = [
         ConfigurationDownload.as_view(),
         name="config-download",
     ),
+    path("devices/<int:pk>/diff/", DiffPage.as_view(), name="diff"),
+    path("devices/<int:pk>/diff/lines/", DiffLines.as_view(), name="diff-lines"),
+    path("devices/<int:pk>/diff/patch/", DiffPatch.as_view(), name="diff-patch"),
     path("devices/<int:pk>/history/", HistoryPage.as_view(), name="history"),
 ]

@@ -83,14 +83,18 @@ def _last(run: JobRun) -> dict[str, Any]:
     }
 
 
+def netraven_version() -> str:
+    """Which NetRaven this is."""
+    with (settings.BASE_DIR / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
 def _versions() -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         (database,) = cursor.fetchone()
-    with (settings.BASE_DIR / "pyproject.toml").open("rb") as file:
-        project = tomllib.load(file)["project"]
     return {
-        "netraven": project["version"],
+        "netraven": netraven_version(),
         "python": platform.python_version(),
         "django": metadata.version("django"),
         "celery": metadata.version("celery"),

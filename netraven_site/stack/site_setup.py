@@ -29,13 +29,23 @@ _STAMP_NAME = ".collected"
 
 def use_stack(state: StackState) -> None:
     """Connect this process to a stack that started after its settings were read."""
-    fresh = dj_database_url.parse(state.database_url)
+    use_database(state.database_url)
+    celery_app.conf.update(broker_url=state.redis_url, result_backend=backend_url(state.redis_url))
+
+
+def use_database(url: str) -> None:
+    """Connect this process to a database that started after its settings were read."""
+    fresh = dj_database_url.parse(url)
     target = connections.settings["default"]
     options = target.get("OPTIONS", {}) | fresh.get("OPTIONS", {})
     target.update({key: fresh[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
     target["OPTIONS"] = options
     connections.close_all()
-    celery_app.conf.update(broker_url=state.redis_url, result_backend=backend_url(state.redis_url))
+
+
+def disconnect() -> None:
+    """Close what this process has open to the database."""
+    connections.close_all()
 
 
 def migrate() -> bool:

@@ -108,3 +108,25 @@ document.addEventListener("DOMContentLoaded", () => {
   address.searchParams.set("line", line);
   location.replace(address);
 });
+
+/* From one difference to the next, by button or by the keys n and p. */
+function jump(step) {
+  const changes = [...document.querySelectorAll(".nr-change")];
+  if (!changes.length) return;
+  const at = changes.indexOf(document.activeElement.closest?.(".nr-change") ?? jump.last);
+  const next = changes[at < 0 && step < 0 ? changes.length - 1 : (at + step + changes.length) % changes.length];
+  jump.last = next;
+  next.scrollIntoView({ block: "center" });
+  next.focus({ preventScroll: true });
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-jump]");
+  if (button) jump(Number(button.dataset.jump));
+});
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  if (event.key === "n") jump(1);
+  if (event.key === "p") jump(-1);
+});

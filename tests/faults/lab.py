@@ -60,14 +60,14 @@ STUCK = Fault(FaultKind.SLOW, 30_000)
 END_SECONDS = 120.0
 #: One process in place of one per command: password, then a line per device, by standard input.
 _INTRODUCE = """
-import io, sys
+import sys
 from credentials.services import credential_create, tags_ensure
-from inventory.services import devices_import_csv
+from inventory.imports import file_import
 from jobs.models import Job
 from jobs.schedules import job_save_scheduled
 password = sys.stdin.readline().strip()
 head = "hostname,ip_address,port,platform,tags"
-devices_import_csv(file=io.StringIO(head + chr(10) + sys.stdin.read()))
+file_import(text=head + chr(10) + sys.stdin.read())
 tags = tags_ensure(names=["lab"])
 credential_create(name="lab", username="netops", password=password, tags=tags)
 job_save_scheduled(job=Job(name="lab"), tags=tags)

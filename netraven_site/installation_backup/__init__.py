@@ -1,0 +1,1 @@
+"""Backup and restore of NetRaven itself: database and Git store in one encrypted file."""
