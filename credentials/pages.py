@@ -108,7 +108,7 @@ class ListPage(Page):
             filter_form=filterset.form,
             is_filtered=any(filterset.form.data.get(name) for name in filterset.form.fields),
             ordering=ordering,
-            page_obj=self._page_of(rows),
+            page_obj=page_of(self.request, rows, size=self.page_size),
             page_sizes=PAGE_SIZES,
             **kwargs,
         )
@@ -117,7 +117,9 @@ class ListPage(Page):
         asked = self.request.GET.get("ordering", "")
         return asked if asked.removeprefix("-") in self.orderings else self.default_ordering
 
-    def _page_of(self, rows: QuerySet[Any]) -> PageOfRows[Any]:
-        asked = self.request.GET.get("size", "")
-        size = int(asked) if asked in map(str, PAGE_SIZES) else self.page_size
-        return Paginator(rows, size).get_page(self.request.GET.get("page"))
+
+def page_of(request: HttpRequest, rows: Any, *, size: int) -> PageOfRows[Any]:
+    """The page of ``rows`` that the address asks for; ``size`` rows where it does not say."""
+    asked = request.GET.get("size", "")
+    size = int(asked) if asked in map(str, PAGE_SIZES) else size
+    return Paginator(rows, size).get_page(request.GET.get("page"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from django.views.generic import RedirectView
 from rest_framework.routers import DefaultRouter
 
 from backups.api.archives import (
@@ -43,6 +42,7 @@ from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from jobs.api.system import QueuesView, SystemView, WorkersView
+from jobs.pages.dashboard import DashboardPage
 from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
 from netraven_site.accounts.users import MeView, UserViewSet
@@ -118,7 +118,7 @@ api_urls: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", DashboardPage.as_view(), name="home"),
     path("admin/login/", login_page),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_urls)),

@@ -13,17 +13,9 @@ from rest_framework.views import APIView
 
 from jobs.choices import LogLevel
 from jobs.models import JobLog
-from jobs.selectors.logs import LogLines, LogQuery, LogType
+from jobs.selectors.logs import LogLines, LogQuery, LogType, logs_permitted
 
-_RIGHTS = {
-    LogType.JOB: "jobs.view_joblog",
-    LogType.CONNECTION: "jobs.view_connectionlog",
-}
 _NEWEST_FIRST, _OLDEST_FIRST = "-created_at", "created_at"
-
-
-def _permitted(request: Request) -> frozenset[LogType]:
-    return frozenset(kind for kind, right in _RIGHTS.items() if request.user.has_perm(right))
 
 
 class MayReadLogs(BasePermission):
@@ -32,7 +24,7 @@ class MayReadLogs(BasePermission):
     message = "You may not read logs; ask for the viewer role."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return bool(_permitted(request))
+        return bool(logs_permitted(user=request.user))
 
 
 def _id_field() -> serializers.IntegerField:
@@ -104,6 +96,8 @@ class LogView(generics.GenericAPIView[Any]):
         """
         wanted = LogQuerySerializer(data=request.query_params)
         wanted.is_valid(raise_exception=True)
-        lines = LogLines(query=wanted.query(), types=_permitted(request), user=request.user)
+        lines = LogLines(
+            query=wanted.query(), types=logs_permitted(user=request.user), user=request.user
+        )
         page: Any = self.paginate_queryset(lines)  # type: ignore[arg-type]  # has what a page needs
         return self.get_paginated_response(LogSerializer(page, many=True).data)

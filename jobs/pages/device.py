@@ -128,7 +128,7 @@ class BackUpDevice(Deed):
 
 
 class TestDevice(Deed, Page):
-    """Logs in to the device and out again, from the web server itself; stores nothing."""
+    """Logs in to the device and out again; stores nothing."""
 
     title = "Connection test"
     template_name = "jobs/connection_tests.html"

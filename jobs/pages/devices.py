@@ -13,16 +13,18 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from credentials.models import Tag
+from backups.selectors.freshness import Freshness, with_freshness
 from credentials.pages import Deed, ListPage, Page
 from credentials.visibility import limit_of, tags_visible_to
-from inventory.models import Device, Zone
+from inventory.models import Device
 from inventory.platforms import platform_names
+from inventory.resolution import devices_without_credential
 from inventory.services import TagStays, devices_tag, devices_untag
 from inventory.visibility import devices_visible_to
 from jobs.choices import ResultStatus
 from jobs.launch import request_backup
 from jobs.models.columns import choices_of
+from jobs.pages.filters import tag_filter, zone_filter
 from jobs.selectors.devices import devices_by_last_status, devices_with_state
 from jobs.services.run_creation import NothingToBackUp
 from jobs.zone_tests import connections_test_from_their_zones
@@ -37,10 +39,7 @@ _STATES = {
     "unsaved": ("Running-config not saved", Q(has_unsaved_config=True)),
 }
 _LEFT_OUT = ("left_out", "Left out by the circuit breaker")
-
-
-def _tags(request: HttpRequest) -> QuerySet[Tag]:
-    return tags_visible_to(user=request.user)
+_NO_CREDENTIAL = ("no_credential", "Without a credential")
 
 
 def _platforms() -> list[tuple[str, str]]:
@@ -51,21 +50,24 @@ class DeviceFilter(django_filters.FilterSet):
     """What the list of devices is narrowed by."""
 
     q = django_filters.CharFilter(method="search", label="Hostname or address")
-    tag = django_filters.ModelChoiceFilter(
-        field_name="tags", to_field_name="name", queryset=_tags, empty_label="All", label="Tag"
-    )
+    tag = tag_filter()
     platform = django_filters.ChoiceFilter(choices=_platforms, empty_label="All")
-    zone = django_filters.ModelChoiceFilter(
-        to_field_name="name", queryset=Zone.objects.all(), empty_label="All"
-    )
+    zone = zone_filter()
     result = django_filters.ChoiceFilter(
         choices=[*choices_of(ResultStatus), (_NO_RESULT, "No result yet")],
         empty_label="All",
         method="by_result",
         label="Last result",
     )
+    freshness = django_filters.ChoiceFilter(
+        choices=choices_of(Freshness), empty_label="All", method="by_freshness", label="Freshness"
+    )
     state = django_filters.ChoiceFilter(
-        choices=[*((key, label) for key, (label, _) in _STATES.items()), _LEFT_OUT],
+        choices=[
+            *((key, label) for key, (label, _) in _STATES.items()),
+            _LEFT_OUT,
+            _NO_CREDENTIAL,
+        ],
         empty_label="All",
         method="by_state",
         label="State",
@@ -86,10 +88,17 @@ class DeviceFilter(django_filters.FilterSet):
             devices=devices, status=None if value == _NO_RESULT else value
         )
 
+    def by_freshness(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
+        """The active ones whose last backup is as old as this says."""
+        states = with_freshness(devices=Device.objects.filter(is_active=True)).order_by()
+        return devices.filter(pk__in=states.filter(freshness=value).values("pk"))
+
     def by_state(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
         """Those in one of the states of this list."""
         if value == _LEFT_OUT[0]:
             return devices.filter(skipped_until__gt=timezone.now())
+        if value == _NO_CREDENTIAL[0]:
+            return devices_without_credential(devices=devices.filter(is_active=True))
         return devices.filter(_STATES[value][1])
 
 
@@ -197,7 +206,7 @@ class TagDevices(DevicesDeed):
 
 
 class TestDevices(DevicesDeed, Page):
-    """Logs in to the chosen devices and out again, from the web server itself; stores nothing."""
+    """Logs in to the chosen devices and out again; stores nothing."""
 
     title = "Connection test"
     template_name = "jobs/connection_tests.html"

@@ -14,12 +14,12 @@ from django.shortcuts import get_object_or_404, redirect
 
 from credentials.models import Tag
 from credentials.pages import Deed, ListPage, Page
-from credentials.visibility import tags_visible_to
 from inventory.visibility import scope_of
 from jobs.choices import ScheduleType, Trigger
 from jobs.launch import REFUSALS, request_run
 from jobs.models import Job
 from jobs.models.columns import choices_of
+from jobs.pages.filters import tag_filter
 from jobs.pages.job_form import FIELD_OF_KIND, JobForm, JobSketch
 from jobs.schedule_rules import ScheduleError
 from jobs.selectors.schedules import (
@@ -34,10 +34,6 @@ from jobs.selectors.visibility import as_seen, jobs_visible_to, may_change_job, 
 _LAST_RUNS = 10
 
 
-def _tags(request: HttpRequest) -> QuerySet[Tag]:
-    return tags_visible_to(user=request.user)
-
-
 def visible_job(request: HttpRequest, pk: int) -> Job:
     """The job of the address, or the answer 404 for one that the user does not see."""
     return get_object_or_404(jobs_visible_to(user=request.user).prefetch_related("tags"), pk=pk)
@@ -47,9 +43,7 @@ class JobFilter(django_filters.FilterSet):
     """What the list of jobs is narrowed by."""
 
     q = django_filters.CharFilter("name", "icontains", label="Name")
-    tag = django_filters.ModelChoiceFilter(
-        field_name="tags", to_field_name="name", queryset=_tags, empty_label="All", label="Tag"
-    )
+    tag = tag_filter()
     schedule = django_filters.ChoiceFilter(
         "schedule_type", choices=choices_of(ScheduleType), empty_label="All", label="Schedule"
     )

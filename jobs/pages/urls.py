@@ -5,8 +5,12 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from jobs.pages import device, devices, jobs, run
+from jobs.pages.credentials import CredentialsPage
+from jobs.pages.freshness import FreshnessPage
 from jobs.pages.import_devices import ImportDevicesPage
+from jobs.pages.logs import LogsPage
 from jobs.pages.runs import RunsPage
+from jobs.pages.system import SystemPage
 
 app_name = "jobs"
 urlpatterns: list[URLPattern] = [
@@ -47,6 +51,10 @@ urlpatterns: list[URLPattern] = [
         run.RunDevicePage.as_view(),
         name="run-device",
     ),
+    path("credentials/", CredentialsPage.as_view(), name="credentials"),
+    path("freshness/", FreshnessPage.as_view(), name="freshness"),
+    path("logs/", LogsPage.as_view(), name="logs"),
+    path("system/", SystemPage.as_view(), name="system"),
     path("runs/<int:pk>/cancel/", run.CancelRun.as_view(), name="run-cancel"),
     path("runs/<int:pk>/retry/", run.RetryRun.as_view(), name="run-retry"),
 ]

@@ -12,18 +12,21 @@ from django.db.models.functions import JSONObject
 from django_stubs_ext import WithAnnotations
 
 from backups.models import Snapshot
+from backups.selectors.freshness import with_freshness
 from inventory.models import Device
 from jobs.choices import FAILURE_STATUSES
 from jobs.models import DeviceResult
 
 
 class LastState(TypedDict):
-    """What ``devices_with_state`` adds to a device; each None where there is nothing yet."""
+    """What ``devices_with_state`` adds to a device; None where there is nothing yet."""
 
     #: ``run``, ``status``, ``error_category`` and ``error_message`` of the newest device result.
     last_result: Mapping[str, object] | None
-    #: When the device last gave a configuration that was trusted.
+    #: As in ``backups.selectors.freshness.with_freshness``.
     last_backup_at: datetime | None
+    freshness: str
+    due_at: datetime | None
     #: When the newest revision was collected.
     last_change_at: datetime | None
 
@@ -51,11 +54,11 @@ def devices_with_state(
         )
     )
     found: QuerySet[WithAnnotations[Device, LastState]] = (
-        devices.select_related("zone")
+        with_freshness(devices=devices)
+        .select_related("zone")
         .prefetch_related("tags")
         .annotate(
             last_result=Subquery(newest[:1]),
-            last_backup_at=Subquery(revisions.values("last_read_at")[:1]),
             last_change_at=Subquery(revisions.values("collected_at")[:1]),
         )
     )

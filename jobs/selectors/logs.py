@@ -21,6 +21,17 @@ class LogType(StrEnum):
     CONNECTION = "connection_log"
 
 
+_RIGHTS = {
+    LogType.JOB: "jobs.view_joblog",
+    LogType.CONNECTION: "jobs.view_connectionlog",
+}
+
+
+def logs_permitted(*, user: User) -> frozenset[LogType]:
+    """The logs that ``user`` has the right to read."""
+    return frozenset(kind for kind, right in _RIGHTS.items() if user.has_perm(right))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
     """Which lines are wanted; None asks for no such thing. Times are aware."""
