@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from backups.models import GitRemote
 from backups.selectors.remotes import remote_lag
 from backups.services.remotes import remote_save, remotes_mark_due
+from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
 from credentials.permissions import IsNotLimited, MayChangeModel
 from inventory.api.host_keys import HostKeyOwnerViewSet
@@ -26,8 +27,11 @@ class RemoteLagSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField(allow_null=True)
 
 
-class GitRemoteSerializer(serializers.ModelSerializer[GitRemote]):
+class GitRemoteSerializer(ResourceSerializer[GitRemote]):
     """A Git remote; zone and credential go by name, host keys by fingerprint."""
+
+    #: What is no address may hold a password.
+    withheld_fields = frozenset({"url"})
 
     zone = serializers.SlugRelatedField(
         slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
@@ -62,6 +66,7 @@ class GitRemoteSerializer(serializers.ModelSerializer[GitRemote]):
             "offered_host_key",
             "lag",
             *read_only_fields,
+            "etag",
         ]
 
     @extend_schema(responses=RemoteLagSerializer)

@@ -11,16 +11,10 @@ from rest_framework.response import Response
 from backups.engine.errors import DeviceError
 from backups.models import Suspect
 from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
+from credentials.api.errors import Conflict
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
-
-
-class NotAccepted(exceptions.APIException):
-    """The suspect output cannot be stored as it is."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
 
 
 class NotReadable(exceptions.APIException):
@@ -87,7 +81,7 @@ class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
         try:
             text = suspect_text(suspect=suspect).text
         except SuspectNotAccepted as error:
-            raise NotAccepted(str(error)) from error
+            raise Conflict(str(error)) from error
         except (CipherError, DeviceError) as error:
             raise NotReadable(str(error)) from error
         return Response({"id": suspect.pk, "hostname": suspect.device.hostname, "text": text})
@@ -100,7 +94,7 @@ class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
         try:
             suspect_accept(suspect=suspect, accepted_by=request.user.get_username())
         except SuspectNotAccepted as error:
-            raise NotAccepted(str(error)) from error
+            raise Conflict(str(error)) from error
         except (CipherError, DeviceError) as error:
             raise NotReadable(str(error)) from error
         return Response(SuspectSerializer(self.get_object()).data)

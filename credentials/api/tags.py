@@ -5,35 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from rest_framework import serializers, viewsets
-from rest_framework.validators import UniqueValidator
 
-from credentials.models import MAX_TAG_LENGTH, Tag, validate_name
+from credentials.api.fields import max_sessions_field
+from credentials.api.resources import ResourceSerializer, ResourceViewSet
+from credentials.models import Tag
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.visibility import tags_visible_to
 
 
-class TagSerializer(serializers.ModelSerializer[Tag]):
+class TagSerializer(ResourceSerializer[Tag]):
     """A tag as it comes and goes."""
 
-    name = serializers.CharField(
-        max_length=MAX_TAG_LENGTH,
-        validators=[
-            validate_name,
-            UniqueValidator(
-                queryset=Tag.objects.all(),
-                lookup="iexact",
-                message="There is already a tag with this name.",
-            ),
-        ],
-    )
+    max_sessions = max_sessions_field()
 
     class Meta:
         model = Tag
-        fields = ["id", "name", "description", "max_sessions"]
+        fields = ["id", "name", "description", "max_sessions", "etag"]
 
 
-class TagViewSet(viewsets.ModelViewSet[Tag]):
+class TagViewSet(ResourceViewSet[Tag]):
     """Labels on devices, jobs and credentials; limited users see their own."""
 
     queryset = Tag.objects.all()

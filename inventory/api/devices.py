@@ -7,12 +7,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, status
+from rest_framework import exceptions, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.errors import Conflict
 from credentials.api.fields import TagNamesField
+from credentials.api.resources import ResourceSerializer
 from credentials.permissions import MayChangeModel
 from credentials.services import tags_ensure
 from credentials.visibility import credentials_visible_to
@@ -27,10 +29,12 @@ from inventory.services import (
 from inventory.visibility import jump_hosts_visible_to
 
 
-class DeviceSerializer(serializers.ModelSerializer[Device]):
+class DeviceSerializer(ResourceSerializer[Device]):
     """A device; tags go by name, zone, credential and jump host by name, host keys by
     fingerprint.
     """
+
+    natural_key = "hostname"
 
     tags = TagNamesField(required=False)
     zone = serializers.SlugRelatedField(
@@ -80,6 +84,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "command_timeout_seconds",
             "deadline_seconds",
             *read_only_fields,
+            "etag",
         ]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +95,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
                 check_tag_names(names=attrs.get("tags", []), before=before, user=caller(self))
             except serializers.ValidationError as error:
                 raise serializers.ValidationError({"tags": error.detail}) from error
-        return attrs
+        return super().validate(attrs)
 
     def create(self, validated_data: dict[str, Any]) -> Device:
         return self.update(Device(), validated_data)
@@ -129,13 +134,6 @@ class DeviceCredentialsSerializer(serializers.Serializer[Any]):
     candidates = CandidateSerializer(many=True)
 
 
-class HistoryKept(exceptions.APIException):
-    """The device has a stored history, which is not deleted in passing."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-
-
 class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
     """The managed devices."""
 
@@ -163,7 +161,7 @@ class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
         try:
             instance.delete()
         except ProtectedError:
-            raise HistoryKept(
+            raise Conflict(
                 f"{instance.hostname} has stored configurations. Set is_active to false to keep "
                 "them, or delete them first with 'manage.py purge_history'."
             ) from None

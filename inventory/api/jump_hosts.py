@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from credentials.api.fields import TagNamesField
+from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.services import tags_ensure
@@ -18,7 +19,7 @@ from inventory.services import jump_host_save
 from inventory.visibility import jump_hosts_visible_to
 
 
-class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
+class JumpHostSerializer(ResourceSerializer[JumpHost]):
     """A jump host; tags, credential and the jump host before it go by name."""
 
     tags = TagNamesField(required=False)
@@ -44,6 +45,7 @@ class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
             "description",
             "host_key",
             "offered_host_key",
+            "etag",
         ]
 
     def create(self, validated_data: dict[str, Any]) -> JumpHost:

@@ -6,11 +6,12 @@ from typing import Any, cast
 
 from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.errors import Conflict
 from credentials.permissions import HasPermission
 from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
@@ -68,13 +69,6 @@ class DetectionRequestSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(str(error)) from error
 
 
-class NotAccepted(exceptions.APIException):
-    """The platform of a device stays as it is."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-
-
 class MayChangeDevices(HasPermission):
     """Who may change devices may also ask what they are."""
 
@@ -117,5 +111,5 @@ class PlatformDetectionViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[P
                 detection=self.get_object(), accepted_by=request.user.get_username()
             )
         except DetectionNotAccepted as error:
-            raise NotAccepted(str(error)) from error
+            raise Conflict(str(error)) from error
         return Response(PlatformDetectionSerializer(detection).data)

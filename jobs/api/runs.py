@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.errors import Conflict
 from credentials.permissions import HasPermission
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
@@ -85,13 +86,6 @@ class RetrySerializer(serializers.Serializer[Any]):
     )
 
 
-class Refused(exceptions.APIException):
-    """The run or its job is not in the state for this."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-
-
 class MayRunJobs(HasPermission):
     """Who may run jobs may also stop a run and have it tried again."""
 
@@ -135,7 +129,7 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
         try:
             run = request_cancel(run=run, cancelled_by=request.user.get_username())
         except RunHasEnded as error:
-            raise Refused(str(error)) from error
+            raise Conflict(str(error)) from error
         return Response(JobRunSerializer(run).data)
 
     @extend_schema(request=RetrySerializer, responses={202: JobRunSerializer})
@@ -159,5 +153,5 @@ def retried(run: JobRun, request: Request, *, only: Collection[int] | None) -> R
     except JobDisabled as error:
         raise exceptions.ValidationError(str(error)) from error
     except (NothingToRetry, JobBusy) as error:
-        raise Refused(str(error)) from error
+        raise Conflict(str(error)) from error
     return Response(JobRunSerializer(retry).data, status=status.HTTP_202_ACCEPTED)

@@ -12,19 +12,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from credentials.api.errors import Conflict
 from credentials.api.fields import TagNamesField
+from credentials.api.naming import NamingSerializer
 from credentials.models import TagLimit
 from credentials.permissions import IsNotLimited
 from credentials.services import tags_ensure
 from netraven_site.accounts.roles import Role
 from netraven_site.accounts.services import LastAdmin, user_delete, user_save
-from netraven_site.api_errors import Conflict
 
 _ROLES = [role.value for role in Role]
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
+class UserSerializer(NamingSerializer[User]):
     """A user; the password goes in and never out."""
+
+    natural_key = "username"
 
     password = serializers.CharField(
         write_only=True, required=False, max_length=128, trim_whitespace=False

@@ -298,7 +298,7 @@ def test_names_are_unique_in_any_case(admin: Caller) -> None:
         ("tags/", {"name": "core"}),
     ]:
         status, answer = admin("POST", path, body)
-        assert status == 400, answer
+        assert status == 409, answer
         assert "There is already a" in error_of(answer)["message"]
 
 
@@ -338,7 +338,7 @@ def test_device_round_trip(admin: Caller) -> None:
 
 def test_a_refused_device_leaves_no_tag_behind(admin: Caller) -> None:
     DeviceFactory.create(hostname="sw1")
-    assert admin("POST", "devices/", DEVICE | {"tags": ["stray"]})[0] == 400
+    assert admin("POST", "devices/", DEVICE | {"tags": ["stray"]})[0] == 409
     assert admin("POST", "devices/", DEVICE | {"port": 0, "tags": ["stray"]})[0] == 400
     assert not Tag.objects.filter(name="stray").exists()
 
