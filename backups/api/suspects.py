@@ -12,6 +12,7 @@ from backups.engine.errors import DeviceError
 from backups.models import Suspect
 from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
 from credentials.api.errors import Conflict
+from credentials.api.filters import Filters, filters, lookups, named
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
@@ -64,14 +65,30 @@ class SuspectTextSerializer(serializers.Serializer[Suspect]):
     text = serializers.CharField()
 
 
+class SuspectFilter(Filters):
+    """By every column; ``reasons`` is a part of one of them."""
+
+    hostname = filters.CharFilter("device__hostname", lookup_expr="icontains")
+    reasons = filters.CharFilter("reasons", lookup_expr="icontains")
+    commit = named("snapshot__commit")
+
+    class Meta:
+        model = Suspect
+        fields = {
+            **lookups(Suspect, "id", "device", "state", "run_id", "collected_at"),
+            **lookups(Suspect, "accepted_by", "decided_at", "snapshot"),
+            "device__hostname": ["exact"],
+        }
+
+
 class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
     """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
 
     queryset = Suspect.objects.select_related("device", "snapshot")
     serializer_class = SuspectSerializer
-    filterset_fields = ["device", "device__hostname", "state", "run_id"]
+    filterset_class = SuspectFilter
     search_fields = ["device__hostname"]
-    ordering_fields = ["id", "collected_at", "decided_at"]
+    ordering_fields = ["id", "device__hostname", "state", "run_id", "collected_at", "decided_at"]
 
     @extend_schema(responses={200: SuspectTextSerializer})
     @action(detail=True)

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from credentials.api.fields import TagNamesField, max_sessions_field, whole_number
+from credentials.api.filters import Filters, filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import (
     Credential,
@@ -83,21 +84,40 @@ class CredentialSerializer(ResourceSerializer[Credential]):
         return credential_save(credential=instance, secrets=secrets, tags=tags)
 
 
+def _has(column: str) -> filters.BooleanFilter:
+    return filters.BooleanFilter(column, lookup_expr="isnull", exclude=True)
+
+
+class CredentialFilter(Filters):
+    """By every column; of the secrets only whether there is one."""
+
+    tags = named("tags__name")
+    has_password = _has("sealed_password")
+    has_enable_secret = _has("sealed_enable_secret")
+    has_ssh_key = _has("sealed_ssh_key")
+    has_passphrase = _has("sealed_ssh_key_passphrase")
+
+    class Meta:
+        model = Credential
+        fields = {
+            **lookups(Credential, "id", "name", "username", "priority", "is_active", "description"),
+            **lookups(Credential, "max_sessions", "provider", "reference"),
+            **lookups(Credential, "created_at", "updated_at"),
+            "tags__name": ["exact"],
+        }
+
+
 class CredentialViewSet(ResourceViewSet[Credential]):
     """What devices are logged in to with, without secrets; limited users see their tags' ones."""
 
     queryset = Credential.objects.prefetch_related("tags")
     serializer_class = CredentialSerializer
-    filterset_fields = {
-        "name": ["exact", "icontains"],
-        "username": ["exact"],
-        "priority": ["exact"],
-        "is_active": ["exact"],
-        "provider": ["exact"],
-        "tags__name": ["exact"],
-    }
+    filterset_class = CredentialFilter
     search_fields = ["name", "username", "description"]
-    ordering_fields = ["id", "name", "username", "priority", "updated_at"]
+    ordering_fields = [
+        *("id", "name", "username", "priority", "is_active", "max_sessions", "provider"),
+        *("reference", "created_at", "updated_at"),
+    ]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

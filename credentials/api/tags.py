@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from credentials.api.fields import max_sessions_field
+from credentials.api.filters import Filters, lookups
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import Tag
 from credentials.permissions import IsNotLimitedToWrite
@@ -23,14 +24,22 @@ class TagSerializer(ResourceSerializer[Tag]):
         fields = ["id", "name", "description", "max_sessions", "etag"]
 
 
+class TagFilter(Filters):
+    """By every column."""
+
+    class Meta:
+        model = Tag
+        fields = lookups(Tag, "id", "name", "description", "max_sessions")
+
+
 class TagViewSet(ResourceViewSet[Tag]):
     """Labels on devices, jobs and credentials; limited users see their own."""
 
     queryset = Tag.objects.all()
     serializer_class = TagSerializer
-    filterset_fields = ["name"]
+    filterset_class = TagFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name"]
+    ordering_fields = ["id", "name", "description", "max_sessions"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

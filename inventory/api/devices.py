@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.decorators import action
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from credentials.api.errors import Conflict
 from credentials.api.fields import TagNamesField
+from credentials.api.filters import Filters, filters, lookups, named
 from credentials.api.resources import ResourceSerializer
 from credentials.permissions import MayChangeModel
 from credentials.services import tags_ensure
@@ -134,6 +135,41 @@ class DeviceCredentialsSerializer(serializers.Serializer[Any]):
     candidates = CandidateSerializer(many=True)
 
 
+_MEASURES = (
+    "connect_timeout_seconds",
+    "login_timeout_seconds",
+    "command_timeout_seconds",
+    "deadline_seconds",
+)
+_FACTS = ("model", "serial_number", "os_version", "facts_at", "has_unsaved_config")
+_BREAKER = ("connection_failures", "skipped_until", "skip_reason")
+
+
+class DeviceFilter(Filters):
+    """By every column; of host keys whether one is accepted, and whether one waits."""
+
+    zone = named("zone__name")
+    tags = named("tags__name")
+    credential = named("credential__name")
+    jump_host = named("jump_host__name")
+    has_host_key = filters.BooleanFilter("host_key", method="by_key")
+    has_offered_host_key = filters.BooleanFilter("offered_host_key", method="by_key")
+
+    class Meta:
+        model = Device
+        fields = {
+            **lookups(Device, "id", "hostname", "ip_address", "port", "platform", "description"),
+            **lookups(Device, "is_active", "transport", "legacy_algorithms"),
+            **lookups(Device, *_MEASURES, *_FACTS, *_BREAKER, "created_at", "updated_at"),
+            **{name: ["isnull"] for name in ("zone", "credential", "jump_host")},
+            **{name: ["exact"] for name in ("zone__name", "tags__name", "jump_host__name")},
+        }
+
+    def by_key(self, devices: QuerySet[Device], column: str, wanted: bool) -> QuerySet[Device]:
+        """Devices with, or without, such a key."""
+        return devices.exclude(**{column: ""}) if wanted else devices.filter(**{column: ""})
+
+
 class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
     """The managed devices."""
 
@@ -143,18 +179,13 @@ class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
         "tags"
     )
     serializer_class = DeviceSerializer
-    filterset_fields = {
-        "hostname": ["exact", "icontains"],
-        "ip_address": ["exact"],
-        "platform": ["exact"],
-        "zone__name": ["exact"],
-        "tags__name": ["exact"],
-        "transport": ["exact"],
-        "jump_host__name": ["exact"],
-        "is_active": ["exact"],
-    }
+    filterset_class = DeviceFilter
     search_fields = ["hostname", "ip_address", "description"]
-    ordering_fields = ["id", "hostname", "ip_address", "platform", "updated_at"]
+    ordering_fields = [
+        *("id", "hostname", "ip_address", "port", "platform", "is_active", "transport"),
+        *("zone", "credential", "jump_host", *_MEASURES, *_FACTS, *_BREAKER),
+        *("created_at", "updated_at"),
+    ]
 
     def perform_destroy(self, instance: Device) -> None:
         """Delete a device that has no stored history."""

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from credentials.api.fields import max_sessions_field
+from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import Credential
 from credentials.permissions import IsNotLimitedToWrite
@@ -38,14 +39,24 @@ class ZoneSerializer(ResourceSerializer[Zone]):
         ]
 
 
+class ZoneFilter(Filters):
+    """By every column."""
+
+    default_credential = named("default_credential__name")
+
+    class Meta:
+        model = Zone
+        fields = lookups(Zone, "id", "name", "description", "host_key_mode", "max_sessions")
+
+
 class ZoneViewSet(ResourceViewSet[Zone]):
     """Sets of devices that only certain workers can reach."""
 
     queryset = Zone.objects.select_related("default_credential")
     serializer_class = ZoneSerializer
-    filterset_fields = {"name": ["exact", "icontains"], "host_key_mode": ["exact"]}
+    filterset_class = ZoneFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name"]
+    ordering_fields = ["id", "name", "host_key_mode", "max_sessions", "default_credential"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

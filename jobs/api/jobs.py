@@ -17,6 +17,7 @@ from rest_framework.serializers import BaseSerializer
 
 from credentials.api.errors import Conflict
 from credentials.api.fields import TagNamesField
+from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.services import tags_ensure
 from inventory.scoped import caller, check_tag_names
@@ -101,14 +102,33 @@ class StartedRunSerializer(JobRunSerializer):
         return None if run.job is None else blackout_notice(run.job)
 
 
+class JobFilter(Filters):
+    """By every column."""
+
+    tags = named("tags__name")
+
+    class Meta:
+        model = Job
+        fields = {
+            **lookups(Job, "id", "name", "description", "is_enabled", "schedule_type"),
+            **lookups(Job, "interval_seconds", "cron", "run_at", "time_zone", "catch_up"),
+            **lookups(Job, "starts_per_second", "allow_overlap", "blackouts"),
+            **lookups(Job, "start_jitter_seconds", "created_at", "updated_at"),
+            "tags__name": ["exact"],
+        }
+
+
 class JobViewSet(ResourceViewSet[Job]):
     """The saved jobs; ``POST {id}/run/`` starts one."""
 
     queryset = Job.objects.prefetch_related("tags")
     serializer_class = JobSerializer
-    filterset_fields = ["name", "is_enabled", "schedule_type", "tags__name"]
+    filterset_class = JobFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name", "updated_at"]
+    ordering_fields = [
+        *("id", "name", "is_enabled", "schedule_type", "interval_seconds", "run_at", "time_zone"),
+        *("starts_per_second", "start_jitter_seconds", "created_at", "updated_at"),
+    ]
 
     def get_queryset(self) -> QuerySet[Job]:
         """Those that concern a device that the caller sees."""
