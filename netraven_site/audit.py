@@ -50,6 +50,7 @@ _LEFT_OUT: dict[type[Model], tuple[str, ...]] = {
     Credential: ("seal_id", *_SECRETS[Credential]),
     Device: (
         *_HOST_KEYS,
+        "current_text",
         "model",
         "serial_number",
         "os_version",
