@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 from credentials.models import Credential, Tag, TagLimit
 from credentials.scoped import WholeAdmin
 from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
+from credentials.usernames import username_problem
 from credentials.visibility import credentials_visible_to, tags_visible_to
 
 
@@ -163,12 +164,23 @@ class TagLimitInline(StackedInline):
         return request.user.has_perm("auth.change_user")
 
 
+class UserForm(UserChangeForm):
+    """Changes a user; says which name is taken."""
+
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"])
+        problem = username_problem(username=username, user_id=self.instance.pk)
+        if problem is not None:
+            raise ValidationError(problem)
+        return username
+
+
 @admin.register(User)
 class UserAdmin(WholeAdmin, DjangoUserAdmin, ModelAdmin[User]):
     """Django's own, in the look of the site, and with the tags that a user is limited to."""
 
     inlines = [TagLimitInline]
-    form = UserChangeForm
+    form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 

@@ -18,7 +18,7 @@ from django.contrib.auth import signals
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
-from django.db.models.signals import pre_save
+from django.db.models.signals import post_save, pre_save
 from django.http import HttpRequest, HttpResponse
 
 from backups.models import ArchiveReading, GitRemote, HistoryDeletion, RetentionPolicy
@@ -27,6 +27,7 @@ from credentials.management.base import command_line_user
 from credentials.models import Credential, Tag, TagLimit
 from inventory.models import Device, HostKeyChange, JumpHost, Zone
 from jobs.models import Job
+from netraven_site.audit_seals import seal_on_commit
 from netraven_site.models import ApiToken
 
 _request: ContextVar[HttpRequest | None] = ContextVar("netraven_audit_request", default=None)
@@ -115,6 +116,7 @@ def connect() -> None:
     for model in _SECRETS:
         pre_save.connect(_secrets_changed, sender=model, dispatch_uid="netraven-audit")
     pre_save.connect(_say_who, sender=LogEntry, dispatch_uid="netraven-audit")
+    post_save.connect(_seal, sender=LogEntry, dispatch_uid="netraven-audit")
     signals.user_logged_in.connect(_logged_in, dispatch_uid="netraven-audit")
     signals.user_logged_out.connect(_logged_out, dispatch_uid="netraven-audit")
     signals.user_login_failed.connect(_login_failed, dispatch_uid="netraven-audit")
@@ -155,6 +157,10 @@ def _say_who(instance: LogEntry, **_: Any) -> None:
         by = user.get_username() if is_known and user is not None else ""
     # The name outlives the user.
     instance.additional_data = {"by": by, **(instance.additional_data or {})}
+
+
+def _seal(**_: Any) -> None:
+    seal_on_commit()
 
 
 def _logged_in(user: User, **_: Any) -> None:

@@ -46,7 +46,7 @@ class TagViewSet(ResourceViewSet[Tag]):
     serializer_class = TagSerializer
     filterset_class = TagFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name", "description", "max_sessions"]
+    ordering_fields = ["id", "name", "description", "max_sessions", "freshness_hours"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]
