@@ -380,6 +380,31 @@ UNFOLD = {
                 ],
             },
             {
+                "title": "Notifications",
+                "items": [
+                    {
+                        "title": "Rules",
+                        "icon": "notifications",
+                        "link": reverse_lazy("admin:jobs_notificationrule_changelist"),
+                    },
+                    {
+                        "title": "Targets",
+                        "icon": "send",
+                        "link": reverse_lazy("admin:jobs_notificationtarget_changelist"),
+                    },
+                    {
+                        "title": "Messages",
+                        "icon": "mail",
+                        "link": reverse_lazy("admin:jobs_notificationmessage_changelist"),
+                    },
+                    {
+                        "title": "Events",
+                        "icon": "event_note",
+                        "link": reverse_lazy("admin:jobs_notificationevent_changelist"),
+                    },
+                ],
+            },
+            {
                 "title": "Logs",
                 "items": [
                     {
@@ -439,5 +464,9 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
+        # Quotes the addresses that it sends to; ``jobs.notifications`` listens to it.
+        "apprise": {"level": "WARNING", "propagate": False},
+        # Says at DEBUG which addresses are asked, and those of some services hold tokens.
+        "urllib3": {"level": "WARNING"},
     },
 }
