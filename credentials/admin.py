@@ -39,7 +39,8 @@ class ReadOnlyAdmin(ModelAdmin):
 _KEEP = "Leave empty to keep what is stored."
 
 
-def _password_field(label: str) -> forms.CharField:
+def password_field(label: str) -> forms.CharField:
+    """A field for a secret that is stored already, or not yet; empty keeps it."""
     # Never rendered back: the value of a submitted form that failed is not shown again either.
     widget = UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"})
     return forms.CharField(label=label, required=False, strip=False, widget=widget, help_text=_KEEP)
@@ -55,12 +56,12 @@ class _SecretTextarea(UnfoldAdminTextareaWidget):
 class CredentialForm(forms.ModelForm[Credential]):
     """Writes secrets, shows none."""
 
-    password = _password_field("Password")
-    enable_secret = _password_field("Enable secret")
+    password = password_field("Password")
+    enable_secret = password_field("Enable secret")
     ssh_key = forms.CharField(
         label="SSH private key", required=False, widget=_SecretTextarea(), help_text=_KEEP
     )
-    ssh_key_passphrase = _password_field("Passphrase of the SSH key")
+    ssh_key_passphrase = password_field("Passphrase of the SSH key")
 
     class Meta:
         model = Credential

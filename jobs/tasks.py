@@ -26,6 +26,7 @@ from jobs.choices import ResultStatus, RunStatus
 from jobs.chords import chord_send
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
+from jobs.notifications.retention import notifications_prune
 from jobs.policy.limits import LimitKind, limit_key
 from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE, zone_queue
 from jobs.selectors.limits import parked_lines
@@ -197,6 +198,7 @@ def prune() -> None:
     with database_use():
         logger.info("pruned: %s, %s", archives_prune(), logs_prune())
         logger.info("forgot %s dead workers", workers_prune())
+        logger.info("deleted %s messages", notifications_prune())
 
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:

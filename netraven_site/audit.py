@@ -26,7 +26,7 @@ from credentials.callers import client_address
 from credentials.management.base import command_line_user
 from credentials.models import Credential, Tag, TagLimit
 from inventory.models import Device, HostKeyChange, JumpHost, Zone
-from jobs.models import Job
+from jobs.models import Job, NotificationRule, NotificationTarget
 from netraven_site.audit_seals import seal_on_commit
 from netraven_site.models import ApiToken
 
@@ -40,6 +40,7 @@ _SECRETS: dict[type[Model], tuple[str, ...]] = {
         "sealed_ssh_key",
         "sealed_ssh_key_passphrase",
     ),
+    NotificationTarget: ("sealed_url", "sealed_signing_secret"),
     User: ("password",),
 }
 _HIDDEN = ["***", "***"]
@@ -77,6 +78,16 @@ _LEFT_OUT: dict[type[Model], tuple[str, ...]] = {
     HostKeyChange: (),
     Job: ("periodic_task", "scheduled_since"),
     JumpHost: _HOST_KEYS,
+    NotificationRule: (),
+    NotificationTarget: (
+        "seal_id",
+        "busy_until",
+        "retry_at",
+        "failures",
+        "error",
+        "sent_at",
+        *_SECRETS[NotificationTarget],
+    ),
     RetentionPolicy: (),
     Tag: (),
     TagLimit: (),
@@ -89,6 +100,7 @@ _MANY: dict[type[Model], set[str]] = {
     Group: {"permissions"},
     Job: {"tags"},
     JumpHost: {"tags"},
+    NotificationRule: {"tags", "targets"},
     RetentionPolicy: {"tags"},
     TagLimit: {"tags"},
     User: {"groups", "user_permissions"},

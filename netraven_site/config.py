@@ -227,6 +227,12 @@ class Config(BaseSettings):
     #: Hours that the last backup of a device may be old whose tags say nothing; 0 = any.
     freshness_hours: int = Field(default=24, ge=0, le=8760)
 
+    # Notifications.
+    #: Networks that messages may be sent to although they are loopback, link-local or the like.
+    notification_networks: NetworkList = []
+    #: ``https://host`` under which people open the site, for links in messages; None = no links.
+    site_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+$")
+
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None
     #: Who commits: each worker that has read a device, or the workers of the queue ``git`` alone.

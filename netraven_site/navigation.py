@@ -78,6 +78,17 @@ NAVIGATION: list[Entry] = [
         ],
     },
     {
+        "title": "Notifications",
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _table("Rules", "notifications", "jobs.notificationrule"),
+            _table("Targets", "send", "jobs.notificationtarget"),
+            _table("Messages", "mail", "jobs.notificationmessage"),
+            _table("Events", "event_note", "jobs.notificationevent"),
+        ],
+    },
+    {
         "title": "Records",
         "separator": True,
         "collapsible": True,

@@ -318,5 +318,9 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
+        # Quotes the addresses that it sends to; ``jobs.notifications`` listens to it.
+        "apprise": {"level": "WARNING", "propagate": False},
+        # Says at DEBUG which addresses are asked, and those of some services hold tokens.
+        "urllib3": {"level": "WARNING"},
     },
 }

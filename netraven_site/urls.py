@@ -38,6 +38,11 @@ from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
 from jobs.api.logs import LogView
 from jobs.api.metrics import metrics
+from jobs.api.notifications import (
+    NotificationMessageViewSet,
+    NotificationRuleViewSet,
+    NotificationTargetViewSet,
+)
 from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
@@ -65,6 +70,9 @@ router.register("platform-detections", PlatformDetectionViewSet, basename="platf
 router.register("snapshots", SnapshotViewSet, basename="snapshot")
 router.register("archives", ArchiveViewSet, basename="archive")
 router.register("suspects", SuspectViewSet, basename="suspect")
+router.register("notification-targets", NotificationTargetViewSet, basename="notification-target")
+router.register("notification-rules", NotificationRuleViewSet, basename="notification-rule")
+router.register("notifications", NotificationMessageViewSet, basename="notification")
 router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
 router.register("tokens", ApiTokenViewSet, basename="api-token")
 router.register("audit", AuditViewSet, basename="audit")

@@ -30,6 +30,7 @@ from jobs.models import (
     Job,
     JobLog,
     JobRun,
+    NotificationAttempt,
     PlatformDetection,
     ReconcilerTick,
 )
@@ -106,6 +107,8 @@ def test_every_model_has_its_pages() -> None:
         ReconcilerTick.__name__,
         CurrentText.__name__,
         InstallationKey.__name__,
+        # On the page of its message.
+        NotificationAttempt.__name__,
     }
 
 
