@@ -257,6 +257,9 @@ def test_a_device_tells_facts_results_and_what_happened(
         page = client.get(f"/devices/{core.pk}/")
     for words in (b"192.0.2.10", b"C9300", b"Not saved", b"no route", b"berlin"):
         assert words in page.content
+    assert b"/diff/?to=" not in page.content, "the first revision changed nothing"
+    core.snapshots.update(change_digest="d" * 64)
+    assert client.get(f"/devices/{core.pk}/").content.count(b"/diff/?to=") == 2
     kinds = [entry.snapshot is not None for entry in page.context["entries"]]
     assert kinds == [True, True, False]
 
