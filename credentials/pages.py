@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -15,30 +16,50 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page as PageOfRows
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseBase
-from django.views.generic import TemplateView
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.generic import TemplateView, View
 from django_filters import FilterSet
 
 PAGE_SIZES = (25, 50, 100, 250)
 
 
-class Page(TemplateView):
-    """One page for logged-in users who have the rights."""
+class ForSome(View):
+    """For logged-in users who have the rights, which are asked for before anything is looked up."""
 
-    #: What stands above the page and in the browser's tab.
-    title: ClassVar[str] = ""
     #: As ``app_label.codename``; all of them are needed.
     permissions: ClassVar[Sequence[str]] = ()
-    #: Templates of the parts that htmx may ask for, by the id of the element that they fill.
-    parts: ClassVar[Mapping[str, str]] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, send to the log-in, or raise PermissionDenied."""
         if not admin.site.has_permission(request):
             return redirect_to_login(request.get_full_path())
         if not request.user.has_perms(self.permissions):
-            raise PermissionDenied("Your role does not include this page; ask an admin for it.")
+            raise PermissionDenied("Your role does not include this; ask an admin for it.")
         return super().dispatch(request, *args, **kwargs)
+
+
+class Deed(ForSome):
+    """What a button of a page does; afterwards the browser shows a page again."""
+
+    http_method_names = ["post"]
+
+    def back(self, to: str, *args: Any) -> HttpResponseRedirect:
+        """To the page of this site that the form names as ``next``, or else to the view ``to``."""
+        asked = self.request.POST.get("next", "")
+        if url_has_allowed_host_and_scheme(asked, allowed_hosts={self.request.get_host()}):
+            return HttpResponseRedirect(asked)
+        return redirect(to, *args)
+
+
+class Page(ForSome, TemplateView):
+    """One page."""
+
+    #: What stands above the page and in the browser's tab.
+    title: ClassVar[str] = ""
+    #: Templates of the parts that htmx may ask for, by the id of the element that they fill.
+    parts: ClassVar[Mapping[str, str]] = {}
 
     def get_template_names(self) -> list[str]:
         part = self._part()
@@ -98,6 +119,29 @@ class ListPage(Page):
         return asked if asked.removeprefix("-") in self.orderings else self.default_ordering
 
     def _page_of(self, rows: QuerySet[Any]) -> PageOfRows[Any]:
-        asked = self.request.GET.get("size", "")
-        size = int(asked) if asked in map(str, PAGE_SIZES) else self.page_size
-        return Paginator(rows, size).get_page(self.request.GET.get("page"))
+        return page_of(self.request, rows, size=self.page_size)
+
+
+class FormPage(Page):
+    """A page that answers a form of its own, which is sent by GET and so stands in its address."""
+
+    #: Takes ``data`` and ``user``.
+    form_class: ClassVar[Any]
+
+    @cached_property
+    def form(self) -> Any:
+        """What the address asks for, checked."""
+        return self.form_class(data=self.request.GET, user=self.request.user)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = any(self.request.GET.get(name) for name in self.form.fields)
+        return super().get_context_data(
+            filter_form=self.form, is_filtered=asked, page_sizes=PAGE_SIZES, **kwargs
+        )
+
+
+def page_of(request: HttpRequest, rows: Any, *, size: int = 50) -> PageOfRows[Any]:
+    """The page of ``rows`` that the address asks for; ``size`` unless it asks for another one."""
+    asked = request.GET.get("size", "")
+    size = int(asked) if asked in map(str, PAGE_SIZES) else size
+    return Paginator(rows, size).get_page(request.GET.get("page"))

@@ -16,7 +16,7 @@ from backups.api.archives import (
     SnapshotRawView,
     SnapshotRestorePackView,
 )
-from backups.api.changes import ChangeDevicesView, ChangeListView
+from backups.api.changes import ChangeAcknowledgeView, ChangeDevicesView, ChangeListView
 from backups.api.noise import DeviceNoiseView
 from backups.api.remotes import GitRemoteViewSet
 from backups.api.search import SearchView
@@ -66,6 +66,7 @@ router.register("secrets", SecretViewSet, basename="secret")
 
 api_urls: list[URLPattern | URLResolver] = [
     path("changes/", ChangeListView.as_view(), name="change-list"),
+    path("changes/acknowledge/", ChangeAcknowledgeView.as_view(), name="change-acknowledge"),
     path("changes/devices/", ChangeDevicesView.as_view(), name="change-devices"),
     path("devices/<int:pk>/config/", DeviceConfigView.as_view(), name="device-config"),
     path("devices/<int:pk>/diff/", DeviceDiffView.as_view(), name="device-diff"),

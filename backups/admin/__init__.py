@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from backups.admin import archives, remotes, retention, secrets, snapshots, suspects
+from backups.admin import archives, changes, remotes, retention, secrets, snapshots, suspects
 
-__all__ = ["archives", "remotes", "retention", "secrets", "snapshots", "suspects"]
+__all__ = ["archives", "changes", "remotes", "retention", "secrets", "snapshots", "suspects"]

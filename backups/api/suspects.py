@@ -10,14 +10,19 @@ from rest_framework.response import Response
 
 from backups.engine.errors import DeviceError
 from backups.models import Suspect
-from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.services.suspects import (
+    SuspectNotAccepted,
+    suspect_accept,
+    suspect_dismiss,
+    suspect_text,
+)
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
 
 
 class NotAccepted(exceptions.APIException):
-    """The suspect output cannot be stored as it is."""
+    """What was asked for does not fit the state that things are in."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
@@ -55,6 +60,7 @@ class SuspectSerializer(serializers.ModelSerializer[Suspect]):
             "run_id",
             "collected_at",
             "accepted_by",
+            "dismissed_by",
             "decided_at",
             "snapshot",
             "commit",
@@ -71,7 +77,7 @@ class SuspectTextSerializer(serializers.Serializer[Suspect]):
 
 
 class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
-    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
+    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one."""
 
     queryset = Suspect.objects.select_related("device", "snapshot")
     serializer_class = SuspectSerializer
@@ -103,4 +109,15 @@ class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
             raise NotAccepted(str(error)) from error
         except (CipherError, DeviceError) as error:
             raise NotReadable(str(error)) from error
+        return Response(SuspectSerializer(self.get_object()).data)
+
+    @extend_schema(request=None, responses={200: SuspectSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[MayAcceptSuspects])
+    def dismiss(self, request: Request, pk: str | None = None) -> Response:
+        """Close the output without storing it; answers with the suspect."""
+        suspect = self.get_object()
+        try:
+            suspect_dismiss(suspect=suspect, dismissed_by=request.user.get_username())
+        except SuspectNotAccepted as error:
+            raise NotAccepted(str(error)) from error
         return Response(SuspectSerializer(self.get_object()).data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backups.models.acknowledgements import ChangeAcknowledgement
 from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectState
 from backups.models.projections import CurrentText, SecretUse
 from backups.models.remotes import GitRemote, RemoteState
@@ -12,6 +13,7 @@ __all__ = [
     "BY_NUMBER",
     "Archive",
     "ArchiveReading",
+    "ChangeAcknowledgement",
     "CurrentText",
     "GitRemote",
     "HistoryDeletion",
