@@ -26,6 +26,10 @@ from credentials.visibility import credentials_visible_to, tags_visible_to
 class ReadOnlyAdmin(ModelAdmin):
     """Rows that NetRaven writes and people read; the apps to the left use it as well."""
 
+    #: These tables grow without end, and the number of all rows beside that of those found would
+    #: cost a second look at them all.
+    show_full_result_count = False
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -21,7 +21,13 @@ from django.db.models import Model
 from django.db.models.signals import post_save, pre_save
 from django.http import HttpRequest, HttpResponse
 
-from backups.models import ArchiveReading, GitRemote, HistoryDeletion, RetentionPolicy
+from backups.models import (
+    ArchiveReading,
+    ChangeAcknowledgement,
+    GitRemote,
+    HistoryDeletion,
+    RetentionPolicy,
+)
 from credentials.callers import client_address
 from credentials.management.base import command_line_user
 from credentials.models import Credential, Tag, TagLimit
@@ -49,6 +55,7 @@ _HOST_KEYS = ("offered_host_key",)
 _LEFT_OUT: dict[type[Model], tuple[str, ...]] = {
     ApiToken: ("digest",),
     ArchiveReading: (),
+    ChangeAcknowledgement: (),
     Credential: ("seal_id", *_SECRETS[Credential]),
     Device: (
         *_HOST_KEYS,

@@ -13,7 +13,7 @@ from backups.api.archives import (
     SnapshotRawView,
     SnapshotRestorePackView,
 )
-from backups.api.changes import ChangeDevicesView, ChangeListView
+from backups.api.changes import ChangeAcknowledgeView, ChangeDevicesView, ChangeListView
 from backups.api.freshness import DeviceFreshnessView, FreshnessView
 from backups.api.noise import DeviceNoiseView
 from backups.api.remotes import GitRemoteViewSet
@@ -81,6 +81,7 @@ router.register("secrets", SecretViewSet, basename="secret")
 
 api_urls: list[URLPattern | URLResolver] = [
     path("changes/", ChangeListView.as_view(), name="change-list"),
+    path("changes/acknowledge/", ChangeAcknowledgeView.as_view(), name="change-acknowledge"),
     path("changes/devices/", ChangeDevicesView.as_view(), name="change-devices"),
     path("devices/export/", DeviceExportView.as_view(), name="device-export"),
     path("devices/import/", DeviceImportView.as_view(), name="device-import"),

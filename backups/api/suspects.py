@@ -10,7 +10,12 @@ from rest_framework.response import Response
 
 from backups.engine.errors import DeviceError
 from backups.models import Suspect
-from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.services.suspects import (
+    SuspectNotAccepted,
+    suspect_accept,
+    suspect_dismiss,
+    suspect_text,
+)
 from credentials.api.errors import Conflict
 from credentials.api.filters import Filters, filters, lookups, named
 from credentials.cipher import CipherError
@@ -50,6 +55,7 @@ class SuspectSerializer(serializers.ModelSerializer[Suspect]):
             "run_id",
             "collected_at",
             "accepted_by",
+            "dismissed_by",
             "decided_at",
             "snapshot",
             "commit",
@@ -82,7 +88,7 @@ class SuspectFilter(Filters):
 
 
 class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
-    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
+    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one."""
 
     queryset = Suspect.objects.select_related("device", "snapshot")
     serializer_class = SuspectSerializer
@@ -114,4 +120,15 @@ class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
             raise Conflict(str(error)) from error
         except (CipherError, DeviceError) as error:
             raise NotReadable(str(error)) from error
+        return Response(SuspectSerializer(self.get_object()).data)
+
+    @extend_schema(request=None, responses={200: SuspectSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[MayAcceptSuspects])
+    def dismiss(self, request: Request, pk: str | None = None) -> Response:
+        """Close the output without storing it; answers with the suspect."""
+        suspect = self.get_object()
+        try:
+            suspect_dismiss(suspect=suspect, dismissed_by=request.user.get_username())
+        except SuspectNotAccepted as error:
+            raise Conflict(str(error)) from error
         return Response(SuspectSerializer(self.get_object()).data)

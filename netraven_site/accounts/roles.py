@@ -47,6 +47,7 @@ _VIEWER = frozenset(
         "inventory.view_jumphost",
         "inventory.view_hostkeychange",
         "backups.view_archive",
+        "backups.view_changeacknowledgement",
         "backups.view_devicefreshness",
         "backups.view_historydeletion",
         "backups.view_retentionpolicy",
@@ -72,6 +73,7 @@ _EDITED_BY_OPERATORS = (
 _OPERATOR = _VIEWER | {
     "credentials.view_credential",
     "backups.accept_suspect",
+    "backups.acknowledge_change",
     "backups.add_artefact",
     "backups.view_gitremote",
     "jobs.view_notificationevent",
