@@ -14,6 +14,13 @@ from netraven_site.exposure import exposure_check
 DATABASE = "postgresql://u:p@db/x"
 
 
+@pytest.fixture(autouse=True)
+def no_other_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests themselves run on is not what is asked about."""
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
