@@ -14,6 +14,7 @@ from django.urls import reverse_lazy
 
 from netraven_site.config import Config, ConfigurationError, load_config
 from netraven_site.database import Cursor
+from netraven_site.exposure import exposure_check
 from netraven_site.navigation import UNFOLD as UNFOLD
 from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
@@ -25,7 +26,7 @@ django_stubs_ext.monkeypatch()
 def _load() -> Config:
     """The configuration, or one clear line and the end of the process."""
     try:
-        return load_config()
+        return exposure_check(load_config())
     except ConfigurationError as error:
         lines = "\n".join(f"netraven: {line}" for line in str(error).splitlines())
         raise SystemExit(lines) from None
@@ -219,6 +220,7 @@ AXES_COOLOFF_TIME = timedelta(seconds=NETRAVEN.login_lockout_seconds)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "credentials.callers.client_address"
+AXES_USERNAME_CALLABLE = "netraven_site.accounts.login.attempted_name"
 AXES_LOCKOUT_CALLABLE = "netraven_site.accounts.login.locked_page"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
