@@ -151,6 +151,8 @@ class Config(BaseSettings):
     metrics_without_token: bool = False
     time_zone: str = "UTC"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: ``auto``: text on a terminal, JSON elsewhere.
+    log_format: Literal["auto", "json", "text"] = "auto"
 
     # Workers. docs/benchmarks.md has the measurement behind the defaults.
     worker_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
