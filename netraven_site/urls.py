@@ -49,7 +49,7 @@ from netraven_site.accounts.tokens import ApiTokenViewSet
 from netraven_site.accounts.users import MeView, UserViewSet
 from netraven_site.api_errors import not_found
 from netraven_site.audit_api import AuditViewSet
-from netraven_site.health import healthz
+from netraven_site.health import healthz, readyz
 
 router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
@@ -122,5 +122,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api_urls)),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
 ]
