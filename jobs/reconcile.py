@@ -23,7 +23,7 @@ from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, Resu
 from jobs.git_tasks import pushes_send
 from jobs.launch import ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
-from jobs.notification_tasks import notifications_send
+from jobs.notification_tasks import heartbeat_send, notifications_send
 from jobs.schedules import entries_mend, slots_answer
 from jobs.services import results, runs
 from jobs.services.commits import leftovers_are_waiting
@@ -72,7 +72,9 @@ def reconcile_if_elected() -> Reconciled | None:
         return None
     if ReconcilerTick.objects.get(pk=1).last_at - before > _GAP_INTERVALS * interval:
         results.leases_extend_all()
-    return reconcile()
+    done = reconcile()
+    heartbeat_send()
+    return done
 
 
 def reconcile() -> Reconciled:

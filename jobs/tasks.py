@@ -16,6 +16,7 @@ from django.db import InterfaceError
 from django.db import OperationalError as DatabaseDown
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from backups.engine.cancellation import Cancellation
 from backups.services.remotes import remotes_mark_changed
@@ -115,6 +116,7 @@ def _take(result_id: int) -> tuple[DeviceResult, Cancellation] | None:
             result = result_claim(result_id=result_id)
             if result is None:
                 return None
+            bind_contextvars(run=result.run_id, device=result.hostname)
             return result, leases.hold(Claim(result.pk, result.attempts))
     except leases.WorkerEnds as error:
         raise Reject(reason="the worker ends", requeue=True) from error

@@ -149,8 +149,13 @@ class Config(BaseSettings):
     metrics_token: SecretStr | None = None
     #: Answer there without a token: whoever reaches the web then reads names of queues and hosts.
     metrics_without_token: bool = False
+    #: Asked for about once a minute while schedules are answered, for a watch that calls when it is
+    #: not asked any more; None = nobody watches.
+    heartbeat_url: SecretStr | None = None
     time_zone: str = "UTC"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: ``auto``: text on a terminal, JSON elsewhere.
+    log_format: Literal["auto", "json", "text"] = "auto"
 
     # Workers. docs/benchmarks.md has the measurement behind the defaults.
     worker_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
@@ -308,6 +313,14 @@ class Config(BaseSettings):
         schemes = ("redis://", "rediss://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with redis:// or rediss://")
+        _check_url(value)
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("it must start with https:// or http://")
         _check_url(value)
         return value
 

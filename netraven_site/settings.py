@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import django_stubs_ext
 from celery.schedules import crontab
 from django.urls import reverse_lazy
 
+from netraven_site import log_format
 from netraven_site.config import Config, ConfigurationError, load_config
 from netraven_site.database import Cursor
 from netraven_site.exposure import exposure_check
@@ -74,6 +74,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "netraven_site.log_context.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -295,23 +296,24 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Logging ----------------------------------------------------------------------------------
+log_format.configure()
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {
+        "redacted": {
             "()": "netraven_site.log_format.RedactedFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "form": NETRAVEN.log_format,
         }
     },
     "handlers": {
-        "stderr": {
+        "stream": {
             "class": "logging.StreamHandler",
-            "stream": sys.stderr,
-            "formatter": "plain",
+            "stream": log_format.log_stream(),
+            "formatter": "redacted",
         }
     },
-    "root": {"handlers": ["stderr"], "level": NETRAVEN.log_level},
+    "root": {"handlers": ["stream"], "level": NETRAVEN.log_level},
     "loggers": {
         # Both log what goes over the wire at DEBUG: log-in prompts and answers. Paramiko's errors
         # quote what a host sent in place of SSH; what went wrong is recorded with the device.

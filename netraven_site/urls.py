@@ -54,7 +54,7 @@ from netraven_site.accounts.users import MeView, UserViewSet
 from netraven_site.api_docs import RedocPage, SchemaView, SwaggerPage
 from netraven_site.api_errors import not_found
 from netraven_site.audit_api import AuditViewSet
-from netraven_site.health import healthz
+from netraven_site.health import healthz, readyz
 
 router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
@@ -134,5 +134,6 @@ urlpatterns = [
     path("", include("jobs.pages.urls")),
     path("", include("backups.pages.urls")),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
 ]

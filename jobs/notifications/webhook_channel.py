@@ -10,23 +10,19 @@ import base64
 import binascii
 import hashlib
 import hmac
-import http.client
 import json
-import ssl
 import time
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 
-from backups.engine import reach
-from backups.engine.errors import DeviceError
-from jobs.notifications.channel import TIMEOUT_SECONDS, Content, Outcome, address_problem
+from jobs.notifications.channel import Content, Outcome
+from jobs.notifications.http_call import http_call
 
 MIN_SECRET_LENGTH = 24
 #: A secret that begins so is base64 behind it, as the standard writes it.
 _STANDARD_PREFIX = "whsec_"
-_PORTS = {"http": 80, "https": 443}
 
 
 def webhook_address(url: str) -> str:
@@ -48,49 +44,19 @@ def webhook_send(*, url: str, secret: str, content: Content) -> Outcome:
     timestamp = int(time.time())
     headers = {
         "Content-Type": "application/json",
-        "User-Agent": "NetRaven",
         "webhook-id": content.delivery_id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signature(
             secret=secret, delivery_id=content.delivery_id, timestamp=timestamp, body=body
         ),
     }
-    parts = _split(url)
-    host = parts.hostname or ""
-    try:
-        return _post(parts, host, body, headers)
-    except DeviceError as error:
-        return Outcome(error=address_problem(error, host))
-    except ssl.SSLCertVerificationError as error:
-        return Outcome(error=f"the certificate of {host} is not believed: {error.verify_message}")
-    except TimeoutError:
-        return Outcome(error=f"{host} did not answer within {TIMEOUT_SECONDS:g} s")
-    except (OSError, http.client.HTTPException) as error:
-        # Their messages may quote what was sent.
-        return Outcome(error=f"{host} did not answer in HTTP ({type(error).__name__})")
-
-
-def _post(parts: SplitResult, host: str, body: bytes, headers: dict[str, str]) -> Outcome:
-    port = parts.port or _PORTS[parts.scheme]
-    sock = reach.connect(
-        host,
-        port,
-        timeout=TIMEOUT_SECONDS,
+    return http_call(
+        url=url,
+        method="POST",
+        body=body,
+        headers=headers,
         allowed=settings.NETRAVEN.notification_networks,
-        within=TIMEOUT_SECONDS,
     )
-    with sock:
-        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
-        connection.sock = sock
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(sock, server_hostname=host)
-        path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-        connection.request("POST", path, body, headers)
-        status = connection.getresponse().status
-        connection.close()
-    taken = 200 <= status < 300
-    return Outcome(error="" if taken else f"{host} answered with {status}", status_code=status)
 
 
 def _split(url: str) -> SplitResult:
@@ -99,7 +65,7 @@ def _split(url: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         raise ValueError("Its host or port cannot be read.") from None
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("The address of a webhook begins with https:// or http://.")
     if parts.username is not None or parts.fragment:
         raise ValueError("The address of a webhook has neither a user name nor a '#'.")
