@@ -38,6 +38,7 @@ from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from jobs.api.system import QueuesView, SystemView, WorkersView
+from jobs.api.triggers import TriggerView
 from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
 from netraven_site.accounts.users import MeView, UserViewSet
@@ -92,6 +93,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("system/", SystemView.as_view(), name="system"),
     path("system/queues/", QueuesView.as_view(), name="system-queues"),
     path("system/workers/", WorkersView.as_view(), name="system-workers"),
+    path("triggers/", TriggerView.as_view(), name="triggers"),
     path("users/me/", MeView.as_view(), name="me"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
