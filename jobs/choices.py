@@ -76,6 +76,8 @@ class Trigger(StrEnum):
     API = "api"
     SCHEDULE = "schedule"
     RETRY = "retry"
+    #: The device, or another system, has told of a change.
+    CHANGE = "change"
 
 
 class LogLevel(StrEnum):

@@ -21,7 +21,7 @@ from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
-from jobs.launch import ring
+from jobs.launch import request_changed, ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
 from jobs.notification_tasks import heartbeat_send, notifications_send
 from jobs.schedules import entries_mend, slots_answer
@@ -47,6 +47,7 @@ class Reconciled:
     """What one pass did, as counts."""
 
     slots_answered: int = 0
+    changes_answered: int = 0
     entries_mended: int = 0
     runs_started: int = 0
     devices_returned: int = 0
@@ -87,6 +88,7 @@ def reconcile() -> Reconciled:
     _log_unanswered(unanswered)
     return Reconciled(
         slots_answered=slots_answer(),
+        changes_answered=_answer_changes(),
         entries_mended=entries_mend(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
@@ -98,6 +100,12 @@ def reconcile() -> Reconciled:
         targets_asked=_notify(),
         revisions_indexed=_index(),
     )
+
+
+def _answer_changes() -> int:
+    """How many devices are backed up because something was told of them."""
+    run = request_changed()
+    return run.total_count if run else 0
 
 
 def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:

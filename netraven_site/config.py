@@ -77,7 +77,15 @@ def _network(value: object) -> object:
         raise ValueError(f"{error}; give networks such as 127.0.0.0/8 or 10.0.0.0/8") from error
 
 
+def _ip_address(value: object) -> object:
+    try:
+        return ipaddress.ip_address(str(value))
+    except ValueError:
+        raise ValueError("it must be an address such as 192.0.2.1, 0.0.0.0 or ::") from None
+
+
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)]
+IpAddress = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, PlainValidator(_ip_address)]
 NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_split)]
 
 
@@ -237,6 +245,19 @@ class Config(BaseSettings):
     notification_networks: NetworkList = []
     #: ``https://host`` under which people open the site, for links in messages; None = no links.
     site_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+$")
+    # Notices of changes.
+    #: A device is backed up when nothing was told of it for so long ...
+    change_quiet_seconds: float = Field(default=10, ge=0, le=3600)
+    #: ... and at the latest so long after the first message.
+    change_wait_seconds: float = Field(default=60, ge=0, le=86400)
+    #: Address that the syslog listener of ``manage.py up`` takes; ``::`` = all, also of IPv4.
+    #: None = there is no listener.
+    syslog_bind: IpAddress | None = None
+    syslog_port: int = Field(default=5514, ge=1, le=65535)
+    #: Networks whose messages may be about any device, which their hostname says.
+    syslog_relays: NetworkList = []
+    #: Messages of one source that are looked at.
+    syslog_messages_per_second: int = Field(default=100, ge=1, le=1_000_000)
 
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None

@@ -18,6 +18,7 @@ from netraven_site.exposure import exposure_check
 from netraven_site.navigation import UNFOLD as UNFOLD
 from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
+from netraven_site.version import VERSION
 
 # Lets annotations such as ModelAdmin[Device] stand in class definitions.
 django_stubs_ext.monkeypatch()
@@ -37,6 +38,7 @@ def _secret(value: Any) -> str:
 
 
 NETRAVEN: Config = _load()
+NETRAVEN_VERSION = VERSION
 _STACK = StackState.read(NETRAVEN.data_dir)
 
 BASE_DIR = Path(__file__).resolve().parent.parent

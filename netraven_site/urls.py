@@ -47,6 +47,7 @@ from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from jobs.api.system import QueuesView, SystemView, WorkersView
+from jobs.api.triggers import TriggerView
 from jobs.pages.dashboard import DashboardPage
 from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
@@ -113,6 +114,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("system/queues/", QueuesView.as_view(), name="system-queues"),
     path("system/workers/", WorkersView.as_view(), name="system-workers"),
     path("logs/", LogView.as_view(), name="log-list"),
+    path("triggers/", TriggerView.as_view(), name="triggers"),
     path("users/me/", MeView.as_view(), name="me"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from jobs.models.detections import DetectionState, PlatformDetection
 from jobs.models.jobs import Job
 from jobs.models.logs import ConnectionLog, JobLog, RunLog
+from jobs.models.notices import ChangeNotice
 from jobs.models.notifications import (
     NotificationAttempt,
     NotificationEvent,
@@ -22,6 +23,7 @@ from jobs.models.runs import JobRun
 from jobs.models.workers import ReconcilerTick, WorkerProcess
 
 __all__ = [
+    "ChangeNotice",
     "ConnectionLog",
     "DetectionState",
     "DeviceResult",

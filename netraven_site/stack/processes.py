@@ -111,6 +111,18 @@ def beat(config: Config) -> ProcessSpec:
     return _celery(config, "beat", Stage.FRONT, "beat", "--pidfile=", "-l", config.log_level)
 
 
+def syslog(config: Config) -> ProcessSpec:
+    """The syslog listener, at the address of the configuration."""
+    return ProcessSpec(
+        name="syslog",
+        argv=(sys.executable, str(PROJECT_DIR / "manage.py"), "syslog"),
+        stage=Stage.FRONT,
+        environment=_environment(config),
+        directory=Path.cwd(),
+        stop_seconds=5,
+    )
+
+
 #: ``kwargs`` shows device and run of a task.
 _FLOWER_COLUMNS = "name,kwargs,state,result,received,runtime,worker,uuid"
 
