@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -118,7 +119,25 @@ class ListPage(Page):
         return asked if asked.removeprefix("-") in self.orderings else self.default_ordering
 
 
-def page_of(request: HttpRequest, rows: Any, *, size: int) -> PageOfRows[Any]:
+class FormPage(Page):
+    """A page that answers a form of its own, which is sent by GET and so stands in its address."""
+
+    #: Takes ``data`` and ``user``.
+    form_class: ClassVar[Any]
+
+    @cached_property
+    def form(self) -> Any:
+        """What the address asks for, checked."""
+        return self.form_class(data=self.request.GET, user=self.request.user)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = any(self.request.GET.get(name) for name in self.form.fields)
+        return super().get_context_data(
+            filter_form=self.form, is_filtered=asked, page_sizes=PAGE_SIZES, **kwargs
+        )
+
+
+def page_of(request: HttpRequest, rows: Any, *, size: int = 50) -> PageOfRows[Any]:
     """The page of ``rows`` that the address asks for; ``size`` rows where it does not say."""
     asked = request.GET.get("size", "")
     size = int(asked) if asked in map(str, PAGE_SIZES) else size

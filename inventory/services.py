@@ -25,11 +25,21 @@ class TagStays(Exception):
 @transaction.atomic
 def device_save(*, device: Device, tags: Iterable[Tag] | None = None) -> Device:
     """Validate and save ``device``; None leaves its tags as they are. Raises ValidationError."""
-    device.full_clean()
+    _clean(device)
     device.save()
     if tags is not None:
         device.tags.set(tags)
     return device
+
+
+def _clean(device: Device) -> None:
+    """What ``full_clean`` does, without asking the database for what is known already.
+
+    A related row that is loaded is there, and the validators of the fields have seen port and
+    address; the constraints of the database hold all of it in any case.
+    """
+    device.full_clean(exclude=set(device._state.fields_cache), validate_constraints=False)
+    device.validate_constraints(exclude={"port", "ip_address"})
 
 
 @transaction.atomic

@@ -16,6 +16,7 @@ from jobs.choices import RunStatus, Trigger
 from jobs.models import Job, JobRun, PlatformDetection
 from jobs.services.detection import detection_create
 from jobs.services.early_end import run_cancel
+from jobs.services.notices import run_create_of_changes
 from jobs.services.run_creation import (
     JobBusy,
     NothingToRetry,
@@ -69,6 +70,17 @@ def request_backup(*, devices: QuerySet[Device], requested_by: User) -> JobRun:
     """
     run = run_create_over(devices=devices, trigger=Trigger.MANUAL, requested_by=requested_by)
     transaction.on_commit(lambda: ring(run.pk))
+    return run
+
+
+def request_changed() -> JobRun | None:
+    """Create a run over the devices whose notices of a change are due, and have it started.
+
+    None when there are none. Anybody may call it at any time.
+    """
+    run = run_create_of_changes()
+    if run is not None:
+        transaction.on_commit(lambda: ring(run.pk))
     return run
 
 

@@ -21,8 +21,9 @@ from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
-from jobs.launch import ring
+from jobs.launch import request_changed, ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.notification_tasks import heartbeat_send, notifications_send
 from jobs.schedules import entries_mend, slots_answer
 from jobs.services import results, runs
 from jobs.services.commits import leftovers_are_waiting
@@ -46,6 +47,7 @@ class Reconciled:
     """What one pass did, as counts."""
 
     slots_answered: int = 0
+    changes_answered: int = 0
     entries_mended: int = 0
     runs_started: int = 0
     devices_returned: int = 0
@@ -54,6 +56,7 @@ class Reconciled:
     devices_committed: int = 0
     detections_ended: int = 0
     remotes_sent: int = 0
+    targets_asked: int = 0
     revisions_indexed: int = 0
 
 
@@ -70,7 +73,9 @@ def reconcile_if_elected() -> Reconciled | None:
         return None
     if ReconcilerTick.objects.get(pk=1).last_at - before > _GAP_INTERVALS * interval:
         results.leases_extend_all()
-    return reconcile()
+    done = reconcile()
+    heartbeat_send()
+    return done
 
 
 def reconcile() -> Reconciled:
@@ -83,6 +88,7 @@ def reconcile() -> Reconciled:
     _log_unanswered(unanswered)
     return Reconciled(
         slots_answered=slots_answer(),
+        changes_answered=_answer_changes(),
         entries_mended=entries_mend(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
@@ -91,8 +97,15 @@ def reconcile() -> Reconciled:
         devices_committed=_commit_pending(),
         detections_ended=detections_expire(),
         remotes_sent=pushes_send(),
+        targets_asked=_notify(),
         revisions_indexed=_index(),
     )
+
+
+def _answer_changes() -> int:
+    """How many devices are backed up because something was told of them."""
+    run = request_changed()
+    return run.total_count if run else 0
 
 
 def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:
@@ -154,6 +167,15 @@ def _is_stalled(run: JobRun) -> bool:
         run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None).exists()
         or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
     )
+
+
+def _notify() -> int:
+    """What goes wrong with messages must not keep runs from being brought to their end."""
+    try:
+        return notifications_send()
+    except Exception:
+        logger.exception("nobody could be notified; it is tried again in the next round")
+        return 0
 
 
 def _index() -> int:

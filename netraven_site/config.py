@@ -77,7 +77,15 @@ def _network(value: object) -> object:
         raise ValueError(f"{error}; give networks such as 127.0.0.0/8 or 10.0.0.0/8") from error
 
 
+def _ip_address(value: object) -> object:
+    try:
+        return ipaddress.ip_address(str(value))
+    except ValueError:
+        raise ValueError("it must be an address such as 192.0.2.1, 0.0.0.0 or ::") from None
+
+
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)]
+IpAddress = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, PlainValidator(_ip_address)]
 NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_split)]
 
 
@@ -149,8 +157,13 @@ class Config(BaseSettings):
     metrics_token: SecretStr | None = None
     #: Answer there without a token: whoever reaches the web then reads names of queues and hosts.
     metrics_without_token: bool = False
+    #: Asked for about once a minute while schedules are answered, for a watch that calls when it is
+    #: not asked any more; None = nobody watches.
+    heartbeat_url: SecretStr | None = None
     time_zone: str = "UTC"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: ``auto``: text on a terminal, JSON elsewhere.
+    log_format: Literal["auto", "json", "text"] = "auto"
 
     # Workers. docs/benchmarks.md has the measurement behind the defaults.
     worker_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
@@ -227,6 +240,25 @@ class Config(BaseSettings):
     #: Hours that the last backup of a device may be old whose tags say nothing; 0 = any.
     freshness_hours: int = Field(default=24, ge=0, le=8760)
 
+    # Notifications.
+    #: Networks that messages may be sent to although they are loopback, link-local or the like.
+    notification_networks: NetworkList = []
+    #: ``https://host`` under which people open the site, for links in messages; None = no links.
+    site_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+$")
+    # Notices of changes.
+    #: A device is backed up when nothing was told of it for so long ...
+    change_quiet_seconds: float = Field(default=10, ge=0, le=3600)
+    #: ... and at the latest so long after the first message.
+    change_wait_seconds: float = Field(default=60, ge=0, le=86400)
+    #: Address that the syslog listener of ``manage.py up`` takes; ``::`` = all, also of IPv4.
+    #: None = there is no listener.
+    syslog_bind: IpAddress | None = None
+    syslog_port: int = Field(default=5514, ge=1, le=65535)
+    #: Networks whose messages may be about any device, which their hostname says.
+    syslog_relays: NetworkList = []
+    #: Messages of one source that are looked at.
+    syslog_messages_per_second: int = Field(default=100, ge=1, le=1_000_000)
+
     # Git. None = ``configs.git`` in the data directory.
     git_path: Path | None = None
     #: Who commits: each worker that has read a device, or the workers of the queue ``git`` alone.
@@ -302,6 +334,14 @@ class Config(BaseSettings):
         schemes = ("redis://", "rediss://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with redis:// or rediss://")
+        _check_url(value)
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("it must start with https:// or http://")
         _check_url(value)
         return value
 

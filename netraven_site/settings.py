@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,14 @@ import django_stubs_ext
 from celery.schedules import crontab
 from django.urls import reverse_lazy
 
+from netraven_site import log_format
 from netraven_site.config import Config, ConfigurationError, load_config
 from netraven_site.database import Cursor
+from netraven_site.exposure import exposure_check
 from netraven_site.navigation import UNFOLD as UNFOLD
 from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
+from netraven_site.version import VERSION
 
 # Lets annotations such as ModelAdmin[Device] stand in class definitions.
 django_stubs_ext.monkeypatch()
@@ -25,7 +27,7 @@ django_stubs_ext.monkeypatch()
 def _load() -> Config:
     """The configuration, or one clear line and the end of the process."""
     try:
-        return load_config()
+        return exposure_check(load_config())
     except ConfigurationError as error:
         lines = "\n".join(f"netraven: {line}" for line in str(error).splitlines())
         raise SystemExit(lines) from None
@@ -36,6 +38,7 @@ def _secret(value: Any) -> str:
 
 
 NETRAVEN: Config = _load()
+NETRAVEN_VERSION = VERSION
 _STACK = StackState.read(NETRAVEN.data_dir)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -73,6 +76,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "netraven_site.log_context.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -219,6 +223,7 @@ AXES_COOLOFF_TIME = timedelta(seconds=NETRAVEN.login_lockout_seconds)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "credentials.callers.client_address"
+AXES_USERNAME_CALLABLE = "netraven_site.accounts.login.attempted_name"
 AXES_LOCKOUT_CALLABLE = "netraven_site.accounts.login.locked_page"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -272,7 +277,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": [
         "django_filters.rest_framework.DjangoFilterBackend",
         "rest_framework.filters.SearchFilter",
-        "rest_framework.filters.OrderingFilter",
+        "netraven_site.api.StableOrdering",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["netraven_site.api.BoundedJsonParser"],
@@ -293,23 +298,24 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Logging ----------------------------------------------------------------------------------
+log_format.configure()
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {
+        "redacted": {
             "()": "netraven_site.log_format.RedactedFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "form": NETRAVEN.log_format,
         }
     },
     "handlers": {
-        "stderr": {
+        "stream": {
             "class": "logging.StreamHandler",
-            "stream": sys.stderr,
-            "formatter": "plain",
+            "stream": log_format.log_stream(),
+            "formatter": "redacted",
         }
     },
-    "root": {"handlers": ["stderr"], "level": NETRAVEN.log_level},
+    "root": {"handlers": ["stream"], "level": NETRAVEN.log_level},
     "loggers": {
         # Both log what goes over the wire at DEBUG: log-in prompts and answers. Paramiko's errors
         # quote what a host sent in place of SSH; what went wrong is recorded with the device.
@@ -318,5 +324,9 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
+        # Quotes the addresses that it sends to; ``jobs.notifications`` listens to it.
+        "apprise": {"level": "WARNING", "propagate": False},
+        # Says at DEBUG which addresses are asked, and those of some services hold tokens.
+        "urllib3": {"level": "WARNING"},
     },
 }

@@ -13,7 +13,7 @@ from backups.api.archives import (
     SnapshotRawView,
     SnapshotRestorePackView,
 )
-from backups.api.changes import ChangeDevicesView, ChangeListView
+from backups.api.changes import ChangeAcknowledgeView, ChangeDevicesView, ChangeListView
 from backups.api.freshness import DeviceFreshnessView, FreshnessView
 from backups.api.noise import DeviceNoiseView
 from backups.api.remotes import GitRemoteViewSet
@@ -38,10 +38,16 @@ from jobs.api.detections import PlatformDetectionViewSet
 from jobs.api.jobs import JobViewSet
 from jobs.api.logs import LogView
 from jobs.api.metrics import metrics
+from jobs.api.notifications import (
+    NotificationMessageViewSet,
+    NotificationRuleViewSet,
+    NotificationTargetViewSet,
+)
 from jobs.api.results import DeviceResultViewSet
 from jobs.api.run_reports import RunFailuresRetryView, RunFailuresView, RunReportView
 from jobs.api.runs import JobRunViewSet
 from jobs.api.system import QueuesView, SystemView, WorkersView
+from jobs.api.triggers import TriggerView
 from jobs.pages.dashboard import DashboardPage
 from netraven_site.accounts.login import RefreshView, TokenView, login_page
 from netraven_site.accounts.tokens import ApiTokenViewSet
@@ -49,7 +55,7 @@ from netraven_site.accounts.users import MeView, UserViewSet
 from netraven_site.api_docs import RedocPage, SchemaView, SwaggerPage
 from netraven_site.api_errors import not_found
 from netraven_site.audit_api import AuditViewSet
-from netraven_site.health import healthz
+from netraven_site.health import healthz, readyz
 
 router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
@@ -65,6 +71,9 @@ router.register("platform-detections", PlatformDetectionViewSet, basename="platf
 router.register("snapshots", SnapshotViewSet, basename="snapshot")
 router.register("archives", ArchiveViewSet, basename="archive")
 router.register("suspects", SuspectViewSet, basename="suspect")
+router.register("notification-targets", NotificationTargetViewSet, basename="notification-target")
+router.register("notification-rules", NotificationRuleViewSet, basename="notification-rule")
+router.register("notifications", NotificationMessageViewSet, basename="notification")
 router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
 router.register("tokens", ApiTokenViewSet, basename="api-token")
 router.register("audit", AuditViewSet, basename="audit")
@@ -73,6 +82,7 @@ router.register("secrets", SecretViewSet, basename="secret")
 
 api_urls: list[URLPattern | URLResolver] = [
     path("changes/", ChangeListView.as_view(), name="change-list"),
+    path("changes/acknowledge/", ChangeAcknowledgeView.as_view(), name="change-acknowledge"),
     path("changes/devices/", ChangeDevicesView.as_view(), name="change-devices"),
     path("devices/export/", DeviceExportView.as_view(), name="device-export"),
     path("devices/import/", DeviceImportView.as_view(), name="device-import"),
@@ -104,6 +114,7 @@ api_urls: list[URLPattern | URLResolver] = [
     path("system/queues/", QueuesView.as_view(), name="system-queues"),
     path("system/workers/", WorkersView.as_view(), name="system-workers"),
     path("logs/", LogView.as_view(), name="log-list"),
+    path("triggers/", TriggerView.as_view(), name="triggers"),
     path("users/me/", MeView.as_view(), name="me"),
     path("", include(router.urls)),
     path("search/", SearchView.as_view(), name="search"),
@@ -125,5 +136,6 @@ urlpatterns = [
     path("", include("jobs.pages.urls")),
     path("", include("backups.pages.urls")),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
 ]

@@ -43,6 +43,8 @@ class BackupRequest:
     previous_sha256: str | None = None
     #: Asked before the log-in and told of it.
     guard: LogInGuard = NO_GUARD
+    #: Who has changed the configuration, as others say; counts where the device names nobody.
+    changed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +120,23 @@ def _outcome(
             fact: redactor.redact_message(value, secrets)[:VALUE_LENGTH]
             for fact, value in facts(platform, outputs).items()
         },
-        attribution=redacted_attribution(attribution(platform, outputs), redactor, secrets),
+        attribution=redacted_attribution(_attribution(request, outputs), redactor, secrets),
         unsaved=None if reasons else unsaved(platform, outputs, is_whole=was_checked),
         notes=tuple(
             redactor.redact_message(note, secrets)
             for note in (*collection.notes, *_rejected_options(platform, outputs))
         ),
     )
+
+
+def _attribution(
+    request: BackupRequest, outputs: Sequence[CommandOutput]
+) -> FoundAttribution | None:
+    """Who changed the configuration: the device's own word before that of others."""
+    found = attribution(request.platform, outputs)
+    if not request.changed_by or (found is not None and found.user):
+        return found
+    return FoundAttribution(user=request.changed_by, time=found.time if found else "")
 
 
 def raw_digest(key: bytes, normalised: str) -> str:

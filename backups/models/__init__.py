@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backups.models.acknowledgements import ChangeAcknowledgement
 from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectState
 from backups.models.freshness import DeviceFreshness
 from backups.models.projections import CurrentText, SecretUse
@@ -13,6 +14,7 @@ __all__ = [
     "BY_NUMBER",
     "Archive",
     "ArchiveReading",
+    "ChangeAcknowledgement",
     "CurrentText",
     "DeviceFreshness",
     "GitRemote",

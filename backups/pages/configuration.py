@@ -39,14 +39,6 @@ class ConfigurationPage(DevicePage):
                 device=self.device, revision=self.request.GET.get("revision") or None
             )
             text = snapshot_text(snapshot=snapshot)
-        lines = lines_of(text)
-        first = _first_line(self.request.GET.get("line", ""), len(lines))
-        parts = coloured_lines(
-            lines,
-            start=first - 1,
-            end=first - 1 + LINES_SHOWN,
-            comment_sign=_comment_sign(self.device.platform),
-        )
         may_read_raw = self.request.user.has_perms(
             ("backups.read_raw_archive", "backups.view_archive")
         )
@@ -57,13 +49,31 @@ class ConfigurationPage(DevicePage):
             "after": snapshot_after(snapshot=snapshot),
             "archive": archive_newest(snapshot=snapshot) if may_read_raw else None,
             "may_read_raw": may_read_raw,
-            "lines": numbered_html(parts, first=first),
-            "line_count": len(lines),
-            "first": first,
-            "last": min(first + LINES_SHOWN - 1, len(lines)),
-            "earlier": first - LINES_SHOWN if first > 1 else None,
-            "later": first + LINES_SHOWN if first + LINES_SHOWN <= len(lines) else None,
+            **numbered_part(text, self.device.platform, self.request.GET.get("line", "")),
         }
+
+
+def numbered_part(text: str, platform: str, line: str) -> dict[str, Any]:
+    """The page of ``text`` on which ``line``, a number, stands, with the pages beside it.
+
+    For the template ``backups/lines.html``.
+    """
+    lines = lines_of(text)
+    first = _first_line(line, len(lines))
+    parts = coloured_lines(
+        lines,
+        start=first - 1,
+        end=first - 1 + LINES_SHOWN,
+        comment_sign=_comment_sign(platform),
+    )
+    return {
+        "lines": numbered_html(parts, first=first),
+        "line_count": len(lines),
+        "first": first,
+        "last": min(first + LINES_SHOWN - 1, len(lines)),
+        "earlier": first - LINES_SHOWN if first > 1 else None,
+        "later": first + LINES_SHOWN if first + LINES_SHOWN <= len(lines) else None,
+    }
 
 
 def _first_line(asked: str, count: int) -> int:

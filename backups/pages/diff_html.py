@@ -104,3 +104,17 @@ def _fold(row: Row, address: str, *, columns: int) -> str:
         f'hx-get="{escape(address)}" hx-target="closest tr" hx-swap="outerHTML">'
         f"Show {row.count} equal lines</a></td></tr>\n"
     )
+
+
+def patch_html(lines: Iterable[str]) -> SafeString:
+    """Lines of a unified diff as rows of a table with one column."""
+    return mark_safe("".join(map(_patch_row, lines)))  # noqa: S308  # of escaped lines
+
+
+def _patch_row(line: str) -> str:
+    name = _PATCH_CLASSES.get(line[:1], "nr-same")
+    text = line if name == "nr-hunk" else line[1:]
+    return f'<tr><td class="nr-t {name}">{marked_html(text, ())}</td></tr>\n'
+
+
+_PATCH_CLASSES = {"-": "nr-old", "+": "nr-new", "@": "nr-hunk"}

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from backups.models import Snapshot
 from backups.pages.device import visible_device
+from backups.pages.forms import DATE
 from backups.selectors.snapshots import snapshots_of
 from credentials.pages import ListPage
 from inventory.models import Device
@@ -19,9 +20,11 @@ class HistoryFilter(django_filters.FilterSet):
     """What the list of revisions is narrowed by; days are those of the installation's zone."""
 
     since = django_filters.DateFilter(
-        "collected_at", lookup_expr="date__gte", label="From", help_text="YYYY-MM-DD"
+        "collected_at", lookup_expr="date__gte", label="From", widget=DATE
     )
-    until = django_filters.DateFilter("collected_at", lookup_expr="date__lte", label="To")
+    until = django_filters.DateFilter(
+        "collected_at", lookup_expr="date__lte", label="To", widget=DATE
+    )
     author = django_filters.CharFilter("changed_by", lookup_expr="icontains", label="Author")
     run = django_filters.NumberFilter("run_id", label="Run", min_value=1, max_value=2**63 - 1)
 

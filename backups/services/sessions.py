@@ -24,10 +24,12 @@ def backup_request(
     credential: DeviceCredential,
     cancellation: Cancellation | None = None,
     guard: LogInGuard = NO_GUARD,
+    changed_by: str = "",
 ) -> BackupRequest:
     """Everything that the session with ``device`` needs to know. Raises DeviceError.
 
-    ``cancellation`` ends that session early, ``guard`` watches its log-in.
+    ``cancellation`` ends that session early, ``guard`` watches its log-in; ``changed_by`` is who
+    has changed the device, as others say.
     """
     platform = device_platform(device)
     limits = session_limits(device=device)
@@ -42,6 +44,7 @@ def backup_request(
         minimum_share=config.minimum_size_share,
         previous_sha256=newest.content_sha256 if newest else None,
         guard=guard,
+        changed_by=changed_by,
     )
 
 

@@ -6,14 +6,13 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 
-from credentials.api.duplicates import refuse_duplicate
-from credentials.api.fields import Quoting, TagNamesField, max_sessions_field, whole_number
+from credentials.api.fields import TagNamesField, max_sessions_field, whole_number
+from credentials.api.filters import Filters, filters, lookups, named
+from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import (
     Credential,
-    validate_name,
-    validate_username,
 )
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.services import SECRET_FIELDS, credential_save, tags_ensure
@@ -33,11 +32,9 @@ def _secret_field(help_text: str) -> serializers.CharField:
     )
 
 
-class CredentialSerializer(serializers.ModelSerializer[Credential]):
+class CredentialSerializer(ResourceSerializer[Credential]):
     """A credential; of its secrets only whether there is one."""
 
-    name = serializers.CharField(max_length=100, validators=[Quoting(validate_name)])
-    username = serializers.CharField(max_length=128, validators=[Quoting(validate_username)])
     priority = whole_number(
         low=Credential.MIN_PRIORITY, high=Credential.MAX_PRIORITY, required=False
     )
@@ -71,11 +68,8 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
             "reference",
             *SECRET_FIELDS,
             *read_only_fields,
+            "etag",
         ]
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        refuse_duplicate(model=Credential, name=attrs.get("name"), instance=self.instance)
-        return attrs
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
         return self.update(Credential(), validated_data)
@@ -90,21 +84,40 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
         return credential_save(credential=instance, secrets=secrets, tags=tags)
 
 
-class CredentialViewSet(viewsets.ModelViewSet[Credential]):
+def _has(column: str) -> filters.BooleanFilter:
+    return filters.BooleanFilter(column, lookup_expr="isnull", exclude=True)
+
+
+class CredentialFilter(Filters):
+    """By every column; of the secrets only whether there is one."""
+
+    tags = named("tags__name")
+    has_password = _has("sealed_password")
+    has_enable_secret = _has("sealed_enable_secret")
+    has_ssh_key = _has("sealed_ssh_key")
+    has_passphrase = _has("sealed_ssh_key_passphrase")
+
+    class Meta:
+        model = Credential
+        fields = {
+            **lookups(Credential, "id", "name", "username", "priority", "is_active", "description"),
+            **lookups(Credential, "max_sessions", "provider", "reference"),
+            **lookups(Credential, "created_at", "updated_at"),
+            "tags__name": ["exact"],
+        }
+
+
+class CredentialViewSet(ResourceViewSet[Credential]):
     """What devices are logged in to with, without secrets; limited users see their tags' ones."""
 
     queryset = Credential.objects.prefetch_related("tags")
     serializer_class = CredentialSerializer
-    filterset_fields = {
-        "name": ["exact", "icontains"],
-        "username": ["exact"],
-        "priority": ["exact"],
-        "is_active": ["exact"],
-        "provider": ["exact"],
-        "tags__name": ["exact"],
-    }
+    filterset_class = CredentialFilter
     search_fields = ["name", "username", "description"]
-    ordering_fields = ["id", "name", "username", "priority", "updated_at"]
+    ordering_fields = [
+        *("id", "name", "username", "priority", "is_active", "max_sessions", "provider"),
+        *("reference", "created_at", "updated_at"),
+    ]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ValidationError as ModelError
 from rest_framework import serializers
 
 from credentials.models import MAX_TAG_LENGTH, Tag, validate_name
@@ -37,21 +35,6 @@ class TagNamesField(serializers.ListField):
 
 def _is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-class Quoting:
-    """A validator of a model that names the value in its message."""
-
-    def __init__(self, validator: Callable[[Any], None]) -> None:
-        self._validator = validator
-
-    def __call__(self, value: Any) -> None:
-        try:
-            self._validator(value)
-        except ModelError as error:
-            raise serializers.ValidationError(
-                [f"'{value}': {message}" for message in error.messages]
-            ) from None
 
 
 def whole_number(*, low: int, high: int, **options: Any) -> serializers.IntegerField:

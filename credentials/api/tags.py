@@ -5,29 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from rest_framework import serializers, viewsets
-from rest_framework.validators import UniqueValidator
 
-from credentials.api.fields import whole_number
-from credentials.models import MAX_FRESHNESS_HOURS, MAX_TAG_LENGTH, Tag, validate_name
+from credentials.api.fields import max_sessions_field, whole_number
+from credentials.api.filters import Filters, lookups
+from credentials.api.resources import ResourceSerializer, ResourceViewSet
+from credentials.models import MAX_FRESHNESS_HOURS, Tag
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.visibility import tags_visible_to
 
 
-class TagSerializer(serializers.ModelSerializer[Tag]):
+class TagSerializer(ResourceSerializer[Tag]):
     """A tag as it comes and goes."""
 
-    name = serializers.CharField(
-        max_length=MAX_TAG_LENGTH,
-        validators=[
-            validate_name,
-            UniqueValidator(
-                queryset=Tag.objects.all(),
-                lookup="iexact",
-                message="There is already a tag with this name.",
-            ),
-        ],
-    )
+    max_sessions = max_sessions_field()
     freshness_hours = whole_number(
         low=1,
         high=MAX_FRESHNESS_HOURS,
@@ -38,17 +28,25 @@ class TagSerializer(serializers.ModelSerializer[Tag]):
 
     class Meta:
         model = Tag
-        fields = ["id", "name", "description", "max_sessions", "freshness_hours"]
+        fields = ["id", "name", "description", "max_sessions", "freshness_hours", "etag"]
 
 
-class TagViewSet(viewsets.ModelViewSet[Tag]):
+class TagFilter(Filters):
+    """By every column."""
+
+    class Meta:
+        model = Tag
+        fields = lookups(Tag, "id", "name", "description", "max_sessions", "freshness_hours")
+
+
+class TagViewSet(ResourceViewSet[Tag]):
     """Labels on devices, jobs and credentials; limited users see their own."""
 
     queryset = Tag.objects.all()
     serializer_class = TagSerializer
-    filterset_fields = ["name"]
+    filterset_class = TagFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name"]
+    ordering_fields = ["id", "name", "description", "max_sessions", "freshness_hours"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

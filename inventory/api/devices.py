@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, status
+from rest_framework import exceptions, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.errors import Conflict
 from credentials.api.fields import TagNamesField
+from credentials.api.filters import Filters, filters, lookups, named
+from credentials.api.resources import ResourceSerializer
 from credentials.permissions import MayChangeModel
 from credentials.services import tags_ensure
 from credentials.visibility import credentials_visible_to
@@ -27,10 +30,12 @@ from inventory.services import (
 from inventory.visibility import jump_hosts_visible_to
 
 
-class DeviceSerializer(serializers.ModelSerializer[Device]):
+class DeviceSerializer(ResourceSerializer[Device]):
     """A device; tags go by name, zone, credential and jump host by name, host keys by
     fingerprint.
     """
+
+    natural_key = "hostname"
 
     tags = TagNamesField(required=False)
     zone = serializers.SlugRelatedField(
@@ -80,6 +85,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "command_timeout_seconds",
             "deadline_seconds",
             *read_only_fields,
+            "etag",
         ]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +96,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
                 check_tag_names(names=attrs.get("tags", []), before=before, user=caller(self))
             except serializers.ValidationError as error:
                 raise serializers.ValidationError({"tags": error.detail}) from error
-        return attrs
+        return super().validate(attrs)
 
     def create(self, validated_data: dict[str, Any]) -> Device:
         return self.update(Device(), validated_data)
@@ -129,11 +135,39 @@ class DeviceCredentialsSerializer(serializers.Serializer[Any]):
     candidates = CandidateSerializer(many=True)
 
 
-class HistoryKept(exceptions.APIException):
-    """The device has a stored history, which is not deleted in passing."""
+_MEASURES = (
+    "connect_timeout_seconds",
+    "login_timeout_seconds",
+    "command_timeout_seconds",
+    "deadline_seconds",
+)
+_FACTS = ("model", "serial_number", "os_version", "facts_at", "has_unsaved_config")
+_BREAKER = ("connection_failures", "skipped_until", "skip_reason")
 
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
+
+class DeviceFilter(Filters):
+    """By every column; of host keys whether one is accepted, and whether one waits."""
+
+    zone = named("zone__name")
+    tags = named("tags__name")
+    credential = named("credential__name")
+    jump_host = named("jump_host__name")
+    has_host_key = filters.BooleanFilter("host_key", method="by_key")
+    has_offered_host_key = filters.BooleanFilter("offered_host_key", method="by_key")
+
+    class Meta:
+        model = Device
+        fields = {
+            **lookups(Device, "id", "hostname", "ip_address", "port", "platform", "description"),
+            **lookups(Device, "is_active", "transport", "legacy_algorithms"),
+            **lookups(Device, *_MEASURES, *_FACTS, *_BREAKER, "created_at", "updated_at"),
+            **{name: ["isnull"] for name in ("zone", "credential", "jump_host")},
+            **{name: ["exact"] for name in ("zone__name", "tags__name", "jump_host__name")},
+        }
+
+    def by_key(self, devices: QuerySet[Device], column: str, wanted: bool) -> QuerySet[Device]:
+        """Devices with, or without, such a key."""
+        return devices.exclude(**{column: ""}) if wanted else devices.filter(**{column: ""})
 
 
 class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
@@ -145,25 +179,20 @@ class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
         "tags"
     )
     serializer_class = DeviceSerializer
-    filterset_fields = {
-        "hostname": ["exact", "icontains"],
-        "ip_address": ["exact"],
-        "platform": ["exact"],
-        "zone__name": ["exact"],
-        "tags__name": ["exact"],
-        "transport": ["exact"],
-        "jump_host__name": ["exact"],
-        "is_active": ["exact"],
-    }
+    filterset_class = DeviceFilter
     search_fields = ["hostname", "ip_address", "description"]
-    ordering_fields = ["id", "hostname", "ip_address", "platform", "updated_at"]
+    ordering_fields = [
+        *("id", "hostname", "ip_address", "port", "platform", "is_active", "transport"),
+        *("zone", "credential", "jump_host", *_MEASURES, *_FACTS, *_BREAKER),
+        *("created_at", "updated_at"),
+    ]
 
     def perform_destroy(self, instance: Device) -> None:
         """Delete a device that has no stored history."""
         try:
             instance.delete()
         except ProtectedError:
-            raise HistoryKept(
+            raise Conflict(
                 f"{instance.hostname} has stored configurations. Set is_active to false to keep "
                 "them, or delete them first with 'manage.py purge_history'."
             ) from None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, viewsets
+from rest_framework import exceptions, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.resources import ResourceViewSet
 from credentials.permissions import MayChangeModel
 from inventory.models import HostKeyOwner
 from inventory.services import HostKeyNotAccepted, host_key_accept
@@ -28,7 +29,7 @@ class FingerprintSerializer(serializers.Serializer[Any]):
     fingerprint = serializers.CharField(max_length=150)
 
 
-class HostKeyOwnerViewSet(viewsets.ModelViewSet[_Owner]):
+class HostKeyOwnerViewSet(ResourceViewSet[_Owner]):
     """What devices, jump hosts and Git remotes have in common."""
 
     @extend_schema(request=FingerprintSerializer)

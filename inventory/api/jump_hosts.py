@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from credentials.api.fields import TagNamesField
+from credentials.api.filters import Filters, lookups, named
+from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.services import tags_ensure
@@ -18,7 +20,7 @@ from inventory.services import jump_host_save
 from inventory.visibility import jump_hosts_visible_to
 
 
-class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
+class JumpHostSerializer(ResourceSerializer[JumpHost]):
     """A jump host; tags, credential and the jump host before it go by name."""
 
     tags = TagNamesField(required=False)
@@ -44,6 +46,7 @@ class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
             "description",
             "host_key",
             "offered_host_key",
+            "etag",
         ]
 
     def create(self, validated_data: dict[str, Any]) -> JumpHost:
@@ -58,14 +61,31 @@ class JumpHostSerializer(serializers.ModelSerializer[JumpHost]):
         return jump_host_save(jump_host=instance, tags=tags)
 
 
+class JumpHostFilter(Filters):
+    """By every column."""
+
+    tags = named("tags__name")
+    credential = named("credential__name")
+    via = named("via__name")
+
+    class Meta:
+        model = JumpHost
+        fields = {
+            **lookups(JumpHost, "id", "name", "ip_address", "port", "legacy_algorithms"),
+            **lookups(JumpHost, "max_sessions", "description"),
+            "via": ["isnull"],
+            "tags__name": ["exact"],
+        }
+
+
 class JumpHostViewSet(HostKeyOwnerViewSet[JumpHost]):
     """SSH servers that the way to devices leads through; limited users see those of their tags."""
 
     queryset = JumpHost.objects.select_related("credential", "via").prefetch_related("tags")
     serializer_class = JumpHostSerializer
-    filterset_fields = {"name": ["exact", "icontains"], "tags__name": ["exact"]}
+    filterset_class = JumpHostFilter
     search_fields = ["name", "ip_address", "description"]
-    ordering_fields = ["id", "name", "ip_address"]
+    ordering_fields = ["id", "name", "ip_address", "port", "credential", "max_sessions"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

@@ -195,7 +195,7 @@ class DeviceExportView(OfVisibleDevices, generics.GenericAPIView[Device]):
     serializer_class = ExportQuerySerializer
     content_negotiation_class = FormatIsOurs
     pagination_class = None
-    filterset_fields = DeviceViewSet.filterset_fields
+    filterset_class = DeviceViewSet.filterset_class
     search_fields = DeviceViewSet.search_fields
     ordering_fields = DeviceViewSet.ordering_fields
 

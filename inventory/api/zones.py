@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 
-from credentials.api.duplicates import refuse_duplicate
-from credentials.api.fields import Quoting, max_sessions_field
+from credentials.api.fields import max_sessions_field
+from credentials.api.filters import Filters, lookups, named
+from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import Credential
 from credentials.permissions import IsNotLimitedToWrite
-from inventory.models import Zone, validate_zone_name
+from inventory.models import Zone
 
 
-class ZoneSerializer(serializers.ModelSerializer[Zone]):
+class ZoneSerializer(ResourceSerializer[Zone]):
     """A zone; its default credential goes by name."""
 
-    name = serializers.CharField(max_length=32, validators=[Quoting(validate_zone_name)])
     max_sessions = max_sessions_field()
     default_credential = serializers.SlugRelatedField(
         slug_field="name",
@@ -35,21 +35,28 @@ class ZoneSerializer(serializers.ModelSerializer[Zone]):
             "host_key_mode",
             "max_sessions",
             "default_credential",
+            "etag",
         ]
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        refuse_duplicate(model=Zone, name=attrs.get("name"), instance=self.instance)
-        return attrs
+
+class ZoneFilter(Filters):
+    """By every column."""
+
+    default_credential = named("default_credential__name")
+
+    class Meta:
+        model = Zone
+        fields = lookups(Zone, "id", "name", "description", "host_key_mode", "max_sessions")
 
 
-class ZoneViewSet(viewsets.ModelViewSet[Zone]):
+class ZoneViewSet(ResourceViewSet[Zone]):
     """Sets of devices that only certain workers can reach."""
 
     queryset = Zone.objects.select_related("default_credential")
     serializer_class = ZoneSerializer
-    filterset_fields = {"name": ["exact", "icontains"], "host_key_mode": ["exact"]}
+    filterset_class = ZoneFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name"]
+    ordering_fields = ["id", "name", "host_key_mode", "max_sessions", "default_credential"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimitedToWrite()]

@@ -13,16 +13,20 @@ from inventory.platforms.catalogue import (
     rule_families,
     use_directory,
 )
+from inventory.platforms.changes import Change, ChangeSigns, change_in
 from inventory.platforms.definition import PlatformDefinition
 from inventory.platforms.loader import DefinitionError, LoadedDirectory, load_directory
 
 __all__ = [
     "BrokenPlatform",
+    "Change",
+    "ChangeSigns",
     "DefinitionError",
     "LoadedDirectory",
     "PlatformDefinition",
     "UnknownPlatform",
     "all_redaction_rules",
+    "change_in",
     "get_platform",
     "load_directory",
     "platform_names",

@@ -150,6 +150,18 @@ class Attribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeMessage:
+    """A message that a device sends to its syslog server when its configuration was changed."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    #: A text that stands in each such message, and in few others.
+    sign: Annotated[str, StringConstraints(min_length=6)]
+    #: Has to be found in the message as well; a group ``user`` is who changed it.
+    pattern: LinePattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolatileLine:
     """A line that differs between two reads of an unchanged device."""
 
@@ -322,6 +334,8 @@ class PlatformDefinition:
     volatile: tuple[VolatileLine, ...] = ()
     facts: tuple[FactPattern, ...] = ()
     attribution: tuple[Attribution, ...] = ()
+    #: What the device tells a syslog server about changes.
+    change_messages: tuple[ChangeMessage, ...] = ()
     #: Own rules first, then those of the families, in their order.
     redaction: tuple[RedactionRule, ...] = ()
     #: One sentence if reading the device alters it; empty for all others.

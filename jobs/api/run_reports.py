@@ -14,9 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from credentials.api.errors import Conflict
 from inventory.api.transfer import FormatIsOurs
 from inventory.visibility import scope_of
-from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused, retried
+from jobs.api.runs import JobRunSerializer, MayRunJobs, retried
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import GroupBy
 from jobs.reports import WRITERS, ReportFormat
@@ -104,7 +105,7 @@ class RunFailuresRetryView(APIView):
         except GroupNotFound as error:
             raise exceptions.ValidationError({"key": [str(error)]}) from error
         if not group.retry_ids:
-            raise Refused(group_was_skipped(group))
+            raise Conflict(group_was_skipped(group))
         return retried(run, request, only=group.retry_ids)
 
 

@@ -52,6 +52,8 @@ class DeviceResult(models.Model):
     parked_key = models.CharField(max_length=64, blank=True)
     #: What it is parked for, or was parked for last; empty if it never was.
     parked_reason = models.CharField(max_length=200, blank=True)
+    #: Who changed the device, where a notice of a change has asked for the backup.
+    changed_by = models.CharField(max_length=100, blank=True, db_default="")
     credential = models.ForeignKey(
         Credential, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

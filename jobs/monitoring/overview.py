@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tomllib
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
@@ -83,18 +82,12 @@ def _last(run: JobRun) -> dict[str, Any]:
     }
 
 
-def netraven_version() -> str:
-    """Which NetRaven this is."""
-    with (settings.BASE_DIR / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
-
-
 def _versions() -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         (database,) = cursor.fetchone()
     return {
-        "netraven": netraven_version(),
+        "netraven": settings.NETRAVEN_VERSION,
         "python": platform.python_version(),
         "django": metadata.version("django"),
         "celery": metadata.version("celery"),

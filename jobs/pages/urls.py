@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from jobs.pages import device, devices, jobs, run
 from jobs.pages.credentials import CredentialsPage
 from jobs.pages.freshness import FreshnessPage
+from jobs.pages.import_devices import ImportDevicesPage
 from jobs.pages.logs import LogsPage
 from jobs.pages.runs import RunsPage
 from jobs.pages.system import SystemPage
@@ -16,6 +17,7 @@ urlpatterns: list[URLPattern] = [
     path("devices/", devices.DevicesPage.as_view(), name="devices"),
     path("devices/back-up/", devices.BackUpDevices.as_view(), name="devices-back-up"),
     path("devices/tag/", devices.TagDevices.as_view(), name="devices-tag"),
+    path("devices/import/", ImportDevicesPage.as_view(), name="devices-import"),
     path("devices/test/", devices.TestDevices.as_view(), name="devices-test"),
     path("devices/<int:pk>/", device.DevicePage.as_view(), name="device"),
     path(

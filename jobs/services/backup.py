@@ -131,7 +131,11 @@ def _request(
 ) -> BackupRequest:
     assert result.device is not None  # device_back_up has looked
     return backup_request(
-        device=result.device, credential=credential, cancellation=cancellation, guard=guard
+        device=result.device,
+        credential=credential,
+        cancellation=cancellation,
+        guard=guard,
+        changed_by=result.changed_by,
     )
 
 

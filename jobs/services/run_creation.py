@@ -7,7 +7,7 @@ once one is refused.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -80,7 +80,7 @@ def run_create(
     if not devices:
         reason = "no active device carries a tag of the job"
         return _run_over_nothing(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)
-    return _run_over(run, devices)
+    return run_over(run, devices)
 
 
 @transaction.atomic
@@ -104,7 +104,7 @@ def run_create_over(
         requested_by=requested_by,
         starts_per_second=settings.NETRAVEN.starts_per_second,
     )
-    return _run_over(run, found)
+    return run_over(run, found)
 
 
 @transaction.atomic
@@ -132,7 +132,7 @@ def run_create_retry(
         retry_of=run,
         starts_per_second=run.starts_per_second,
     )
-    _run_over(retry, devices)
+    run_over(retry, devices)
     if left_out:
         job_log(
             run=retry,
@@ -187,21 +187,35 @@ def _busy_because(run: JobRun) -> str:
 
 def _run_over_nothing(run: JobRun, move: Move[RunStatus], status: RunStatus, reason: str) -> JobRun:
     """Store ``run`` as one that has ended before it began."""
-    _run_over(run, ())
+    run_over(run, ())
     run_end(run=run, move=move, status=status, reason=reason, counts=Counter())
     run.refresh_from_db()
     return run
 
 
-def _run_over(run: JobRun, devices: Sequence[Device]) -> JobRun:
-    """Store ``run`` with its ``devices`` as PENDING results."""
+def run_over(
+    run: JobRun, devices: Sequence[Device], *, changed_by: Mapping[int, str] | None = None
+) -> JobRun:
+    """Store ``run`` with its ``devices`` as PENDING results; in a transaction of the caller.
+
+    ``changed_by`` says by the id of a device who has changed it, where that is known.
+    """
+    named = changed_by or {}
     run.queued_at = Now()
     run.deadline_at = Now() + timedelta(seconds=settings.NETRAVEN.run_deadline_seconds)
     run.total_count = len(devices)
     run.save(force_insert=True)
     run.refresh_from_db(fields=["queued_at", "deadline_at"])
     DeviceResult.objects.bulk_create(
-        (DeviceResult(run=run, device=device, hostname=device.hostname) for device in devices),
+        (
+            DeviceResult(
+                run=run,
+                device=device,
+                hostname=device.hostname,
+                changed_by=named.get(device.pk, ""),
+            )
+            for device in devices
+        ),
         batch_size=_BATCH,
     )
     again = f" again what failed in run {run.retry_of_id}" if run.retry_of_id else ""

@@ -18,12 +18,12 @@ from credentials.cipher import key_fingerprint
 from credentials.key_check import redaction_fingerprint
 from credentials.sealed_stream import Opener
 from credentials.services import installation_cipher
-from jobs.monitoring.overview import netraven_version
 from netraven_site.installation_backup import tables
 from netraven_site.installation_backup.connection import long_transaction
 from netraven_site.installation_backup.container import BackupWriter
 from netraven_site.installation_backup.errors import BackupError
 from netraven_site.installation_backup.manifest import Manifest, Totals
+from netraven_site.version import VERSION
 
 #: How often the ten seconds of ``lock_timeout`` are waited for.
 _LOCK_ATTEMPTS = 6
@@ -78,7 +78,7 @@ def _manifest(cursor: tables.Cursor, made_at: datetime, references: dict[str, st
     copied, keys = tables.tables_of(cursor), installation_cipher().keys
     return Manifest(
         made_at=made_at,
-        version=netraven_version(),
+        version=VERSION,
         migrations=tables.migrations_of(cursor),
         tables=copied,
         sequences=tables.sequences_of(cursor, copied),

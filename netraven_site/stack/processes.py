@@ -48,6 +48,7 @@ def web(config: Config) -> ProcessSpec:
     """gunicorn with threads; Django is loaded once and shared by its workers."""
     bind = f"{address_in_url(config.web_bind)}:{config.web_port}"
     options = ["--bind", bind, "--worker-class", "gthread", "--preload", "--no-control-socket"]
+    options += ["--logger-class", "netraven_site.gunicorn_log.GunicornLog"]
     options += ["--workers", str(config.web_workers), "--threads", str(config.web_threads)]
     options += ["--graceful-timeout", str(_WEB_GRACE_SECONDS), "--log-level", "warning"]
     return ProcessSpec(
@@ -110,6 +111,18 @@ def beat(config: Config) -> ProcessSpec:
     return _celery(config, "beat", Stage.FRONT, "beat", "--pidfile=", "-l", config.log_level)
 
 
+def syslog(config: Config) -> ProcessSpec:
+    """The syslog listener, at the address of the configuration."""
+    return ProcessSpec(
+        name="syslog",
+        argv=(sys.executable, str(PROJECT_DIR / "manage.py"), "syslog"),
+        stage=Stage.FRONT,
+        environment=_environment(config),
+        directory=Path.cwd(),
+        stop_seconds=5,
+    )
+
+
 #: ``kwargs`` shows device and run of a task.
 _FLOWER_COLUMNS = "name,kwargs,state,result,received,runtime,worker,uuid"
 
@@ -158,10 +171,16 @@ def _environment(config: Config) -> dict[str, str]:
     """This process's environment. The servers' addresses come from the stack's state file."""
     data_dir = str(config.data_dir.resolve())
     paths = [str(PROJECT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {
-        "DJANGO_SETTINGS_MODULE": "netraven_site.settings",
-        "NETRAVEN_DATA_DIR": data_dir,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONUNBUFFERED": "1",
-        MARKER: data_dir,
-    }
+    # What they write goes through ``up`` to its terminal.
+    readable = {"NETRAVEN_LOG_FORMAT": "text"} if sys.stdout.isatty() else {}
+    return (
+        readable
+        | os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "netraven_site.settings",
+            "NETRAVEN_DATA_DIR": data_dir,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONUNBUFFERED": "1",
+            MARKER: data_dir,
+        }
+    )

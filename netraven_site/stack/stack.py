@@ -143,6 +143,8 @@ class Stack:
         config = self._config
         ports.require_free(config.web_bind, config.web_port, "NETRAVEN_WEB_PORT")
         ports.require_free(ports.LOOPBACK, config.flower_port, "NETRAVEN_FLOWER_PORT")
+        if config.syslog_bind is not None:
+            ports.require_free(str(config.syslog_bind), config.syslog_port, "NETRAVEN_SYSLOG_PORT")
 
     def _start_broker(self, keys: EmbeddedKeys) -> str:
         """The URL of the Redis server: the given one, or the embedded one, started."""
@@ -178,6 +180,8 @@ class Stack:
         for spec in (*self._workers, processes.beat(self._config)):
             self._supervisor.start(spec)
         self._supervisor.start(processes.flower(self._config, keys.flower_password))
+        if self._config.syslog_bind is not None:
+            self._supervisor.start(processes.syslog(self._config))
         self.first_password = site_setup.create_first_user()
         if site_setup.collect_static_files():
             self._say("static files are collected")

@@ -64,6 +64,11 @@ document.addEventListener("change", (event) => {
   if (event.target.form) showChosen(event.target.form);
 });
 
+/* The theme's own listener looks for the text field that its file fields have, and fails here. */
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".nr-page input[type=file]")) event.stopPropagation();
+}, true);
+
 /* A box in a table's head ticks the boxes of all its rows. */
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-check-all]")) return;

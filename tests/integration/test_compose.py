@@ -121,7 +121,7 @@ def image_health_command() -> list[str]:
 def test_the_services_are_there() -> None:
     assert set(_SERVICES) == {
         *("web", "worker", "worker-control", "worker-isolated", "worker-zone", "beat", "flower"),
-        *("migrate", "postgres", "redis"),
+        *("migrate", "postgres", "redis", "syslog"),
     }
 
 
@@ -171,9 +171,15 @@ def test_no_secret_is_an_argument() -> None:
 
 def test_ports_are_bound_to_the_loopback_address() -> None:
     ports = {name: service["ports"] for name, service in _SERVICES.items() if "ports" in service}
-    assert set(ports) == {"web", "flower"}
+    assert set(ports) == {"web", "flower", "syslog"}
     for published in ports.values():
-        assert [interpolated(port, {}).split(":")[0] for port in published] == ["127.0.0.1"]
+        assert {interpolated(port, {}).split(":")[0] for port in published} == {"127.0.0.1"}
+
+
+def test_the_syslog_listener_has_to_be_asked_for() -> None:
+    assert _SERVICES["syslog"]["profiles"] == ["syslog"]
+    published = [interpolated(port, {}) for port in _SERVICES["syslog"]["ports"]]
+    assert published == ["127.0.0.1:514:5514/udp", "127.0.0.1:514:5514/tcp"]
 
 
 def test_images_are_pinned_by_tag() -> None:
@@ -291,7 +297,7 @@ class LocalCompose:
         self._resources = resources
         self._given = generated_secrets()
         #: Ports of the services, and what they are here.
-        self._ports = {str(port): str(free_port()) for port in (8000, 5555, 6379)}
+        self._ports = {str(port): str(free_port()) for port in (8000, 5555, 6379, 5514)}
         self._connections: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -345,7 +351,7 @@ class LocalCompose:
 
     def _environment(self, name: str) -> dict[str, str]:
         values = _SERVICES[name]["environment"].items()
-        given = {key: interpolated(str(value), self._given) for key, value in values}
+        given = {key: self._local(str(value)) for key, value in values}
         image = {key: value for key, value in image_environment().items() if key != "PATH"}
         here = {"NETRAVEN_DATA_DIR": str(self._directory), **self._connections}
         return _clean_environment() | image | given | here

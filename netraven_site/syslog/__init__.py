@@ -1,0 +1,1 @@
+"""The syslog listener: devices tell that they were changed, and are backed up."""

@@ -1,0 +1,7 @@
+"""Which NetRaven this is; ``pyproject.toml``, which is not in the image, says the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
