@@ -70,6 +70,7 @@ def _measure(client: Client, asked: Asked, rounds: int) -> bool:
     headers = {"HX-Request": "true", "HX-Target": asked.part} if asked.part else {}
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(asked.address, headers=headers)
+    asked_of_it = len(queries)  # before the next request forgets them
     if answer.status_code != 200:
         raise SystemExit(f"{asked.address} was answered with {answer.status_code}")
     times, cpu = [], []
@@ -81,8 +82,8 @@ def _measure(client: Client, asked: Asked, rounds: int) -> bool:
     median = statistics.median(times)
     name = f"{asked.address} {asked.part}"
     size = len(answer.content) / 1000
-    print(f"{name:66} {len(queries):7} {median:10.0f} {statistics.median(cpu):7.0f} {size:6.0f}")
-    return median < AIM_MS and len(queries) <= AIM_QUERIES
+    print(f"{name:66} {asked_of_it:7} {median:10.0f} {statistics.median(cpu):7.0f} {size:6.0f}")
+    return median < AIM_MS and asked_of_it <= AIM_QUERIES
 
 
 def _client() -> Client:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from credentials.models import Credential
 from inventory.models import CredentialUse, Device
@@ -127,12 +127,11 @@ def credentials_explained(*, device: Device) -> dict[str, Any]:
 
 def devices_without_credential(*, devices: QuerySet[Device]) -> QuerySet[Device]:
     """Those of ``devices`` that no active credential fits."""
-    shared = Credential.tags.through.objects.filter(
-        credential__is_active=True,
-        tag__in=Device.tags.through.objects.filter(device=OuterRef(OuterRef("pk"))).values("tag"),
-    )
-    return devices.filter(~Exists(shared)).exclude(
-        Q(credential__is_active=True) | Q(zone__default_credential__is_active=True)
+    shared = Device.tags.through.objects.filter(tag__credentials__is_active=True)
+    return devices.exclude(
+        Q(credential__is_active=True)
+        | Q(zone__default_credential__is_active=True)
+        | Q(pk__in=shared.values("device_id"))
     )
 
 

@@ -38,9 +38,23 @@ from backups.models import Snapshot, SnapshotState
 from credentials.models import Tag
 from inventory.models import Device
 
-#: Each device is looked at once; a join to its tags would look at it once for each of them.
+#: Each device is looked at once; a join to its tags would look at it once for each of them. What it
+#: takes to know a state is read once as well: ``with_freshness`` reads it for each column anew.
 _GROUPED = """
-    WITH states (id, freshness, is_overdue) AS MATERIALIZED ({states})
+    WITH backups (id, created_at, last_at, hours) AS MATERIALIZED ({backups}),
+    due AS (
+        SELECT id, last_at, hours, COALESCE(
+            COALESCE(last_at, created_at) + hours * INTERVAL '1 hour' < STATEMENT_TIMESTAMP(), FALSE
+        ) AS is_overdue FROM backups
+    ),
+    states AS MATERIALIZED (
+        SELECT id, is_overdue, CASE
+            WHEN last_at IS NULL THEN 'never'
+            WHEN hours IS NULL THEN 'no_objective'
+            WHEN is_overdue THEN 'stale'
+            ELSE 'fresh'
+        END AS freshness FROM due
+    )
     SELECT NULL, freshness, is_overdue, COUNT(*) FROM states GROUP BY 2, 3
     UNION ALL
     SELECT tag_id, freshness, is_overdue, COUNT(*)
@@ -135,6 +149,19 @@ def with_freshness(*, devices: QuerySet[Any]) -> QuerySet[Any]:
     )
 
 
+def devices_in_state(*, devices: QuerySet[Any], state: Freshness) -> QuerySet[Any]:
+    """Those of ``devices``, which ``with_freshness`` has given, that stand there.
+
+    The same as a filter by ``freshness``, for which the database would read more of each device.
+    """
+    if state is Freshness.NEVER:
+        return devices.filter(last_backup_at=None)
+    if state is Freshness.NO_OBJECTIVE:
+        return devices.filter(objective_hours=None, last_backup_at__isnull=False)
+    is_late = Q(due_at__lt=Now()) if state is Freshness.STALE else Q(due_at__gte=Now())
+    return devices.filter(is_late, last_backup_at__isnull=False)
+
+
 def freshness_report(
     *, scope: QuerySet[Device] | None = None, tags: QuerySet[Tag] | None = None
 ) -> FreshnessReport:
@@ -170,10 +197,11 @@ def overdue_count() -> int:
 
 def _grouped(devices: QuerySet[Device]) -> list[Any]:
     """Tag id (None for all devices), state, whether overdue, and how many devices that are."""
-    states = with_freshness(devices=devices).order_by().values("pk", "freshness", "is_overdue")
-    sql, parameters = states.query.sql_with_params()
+    backups = with_freshness(devices=devices).order_by()
+    columns = backups.values("pk", "created_at", "last_backup_at", "objective_hours")
+    sql, parameters = columns.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(_GROUPED.format(states=sql), parameters)
+        cursor.execute(_GROUPED.format(backups=sql), parameters)
         return cursor.fetchall()
 
 

@@ -13,18 +13,17 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from backups.selectors.freshness import Freshness, with_freshness
+from backups.selectors.freshness import Freshness, devices_in_state, with_freshness
 from credentials.pages import Deed, ListPage, Page
 from credentials.visibility import limit_of, tags_visible_to
 from inventory.models import Device
-from inventory.platforms import platform_names
 from inventory.resolution import devices_without_credential
 from inventory.services import TagStays, devices_tag, devices_untag
 from inventory.visibility import devices_visible_to
 from jobs.choices import ResultStatus
 from jobs.launch import request_backup
 from jobs.models.columns import choices_of
-from jobs.pages.filters import tag_filter, zone_filter
+from jobs.pages.filters import platform_filter, tag_filter, zone_filter
 from jobs.selectors.devices import devices_by_last_status, devices_with_state
 from jobs.services.run_creation import NothingToBackUp
 from jobs.zone_tests import connections_test_from_their_zones
@@ -42,16 +41,12 @@ _LEFT_OUT = ("left_out", "Left out by the circuit breaker")
 _NO_CREDENTIAL = ("no_credential", "Without a credential")
 
 
-def _platforms() -> list[tuple[str, str]]:
-    return [(name, name) for name in platform_names()]
-
-
 class DeviceFilter(django_filters.FilterSet):
     """What the list of devices is narrowed by."""
 
     q = django_filters.CharFilter(method="search", label="Hostname or address")
     tag = tag_filter()
-    platform = django_filters.ChoiceFilter(choices=_platforms, empty_label="All")
+    platform = platform_filter()
     zone = zone_filter()
     result = django_filters.ChoiceFilter(
         choices=[*choices_of(ResultStatus), (_NO_RESULT, "No result yet")],
@@ -90,8 +85,8 @@ class DeviceFilter(django_filters.FilterSet):
 
     def by_freshness(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
         """The active ones whose last backup is as old as this says."""
-        states = with_freshness(devices=Device.objects.filter(is_active=True)).order_by()
-        return devices.filter(pk__in=states.filter(freshness=value).values("pk"))
+        active = with_freshness(devices=devices.filter(is_active=True))
+        return devices_in_state(devices=active, state=Freshness(value))
 
     def by_state(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
         """Those in one of the states of this list."""

@@ -8,7 +8,12 @@ import django_filters
 from django.db.models import QuerySet
 
 from backups.models import DeviceFreshness
-from backups.selectors.freshness import Freshness, freshness_report, with_freshness
+from backups.selectors.freshness import (
+    Freshness,
+    devices_in_state,
+    freshness_report,
+    with_freshness,
+)
 from credentials.pages import ListPage
 from credentials.visibility import tags_visible_to
 from inventory.visibility import of_visible_devices, scope_of
@@ -22,7 +27,7 @@ class FreshnessFilter(django_filters.FilterSet):
 
     q = django_filters.CharFilter("hostname", "icontains", label="Hostname")
     freshness = django_filters.ChoiceFilter(
-        choices=choices_of(Freshness), empty_label="All", label="State"
+        choices=choices_of(Freshness), empty_label="All", method="by_state", label="State"
     )
     overdue = django_filters.ChoiceFilter(
         choices=[("yes", "Overdue"), ("no", "In time")],
@@ -36,6 +41,10 @@ class FreshnessFilter(django_filters.FilterSet):
     class Meta:
         model = DeviceFreshness
         fields: list[str] = []
+
+    def by_state(self, devices: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Those whose last backup is as old as this says."""
+        return devices_in_state(devices=devices, state=Freshness(value))
 
     def by_overdue(self, devices: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Those that should have been backed up by this time, or the others."""

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from backups.models import Snapshot
+from backups.selectors.freshness import Freshness, devices_in_state, with_freshness
 from backups.services.store import RunLabel, backup_store
 from credentials.models import Tag
 from inventory.models import Device
@@ -154,6 +155,19 @@ def test_devices_by_the_age_of_their_backups(
     with few_queries():
         page = client.get(f"/freshness/?{query}")
     assert [device.hostname for device in page.context["page_obj"]] == expected
+
+
+@pytest.mark.parametrize("state", list(Freshness))
+def test_devices_in_a_state_are_those_that_say_so(
+    network: dict[str, Device], state: Freshness, configure: Callable[..., None]
+) -> None:
+    configure(freshness_hours=0)
+    backed_up(DeviceFactory.create(hostname="free", tags=["lab"]))
+    devices = with_freshness(devices=Device.objects.all())
+    said = [device.hostname for device in devices if device.freshness == state]
+    assert len(said) == 1
+    found = devices_in_state(devices=devices, state=state)
+    assert [device.hostname for device in found] == said
 
 
 def test_the_list_of_devices_knows_freshness_too(

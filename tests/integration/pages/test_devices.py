@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from backups.models import Snapshot
 from backups.services.store import RunLabel, backup_store
 from inventory.models import Device
 from jobs.choices import ResultStatus
@@ -92,6 +93,7 @@ def test_the_list_says_how_the_last_backup_went(
     backup_store(
         device=three["core"], outcome=backup_outcome(), label=RunLabel(run_id=1, job_name="x")
     )
+    Snapshot.objects.update(state="COMMITTED", commit="c" * 40, pending_text="")
     page = client.get("/devices/?q=core")
     [device] = page.context["page_obj"]
     assert device.last_result["status"] == "SUCCEEDED"
