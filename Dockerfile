@@ -59,4 +59,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=4 \
     CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8000, timeout=5); c.request('GET', '/healthz', headers={'Host': 'localhost', 'X-Forwarded-Proto': 'https'}); raise SystemExit(c.getresponse().status != 200)"]
 
-CMD ["gunicorn", "netraven_site.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--threads", "4", "--preload", "--no-control-socket", "--graceful-timeout", "10", "--log-level", "warning"]
+CMD ["gunicorn", "netraven_site.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--threads", "4", "--preload", "--no-control-socket", "--graceful-timeout", "10", "--log-level", "warning", "--logger-class", "netraven_site.gunicorn_log.GunicornLog"]

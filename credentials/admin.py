@@ -19,11 +19,16 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 from credentials.models import Credential, Tag, TagLimit
 from credentials.scoped import WholeAdmin
 from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
+from credentials.usernames import username_problem
 from credentials.visibility import credentials_visible_to, tags_visible_to
 
 
 class ReadOnlyAdmin(ModelAdmin):
     """Rows that NetRaven writes and people read; the apps to the left use it as well."""
+
+    #: These tables grow without end, and the number of all rows beside that of those found would
+    #: cost a second look at them all.
+    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -38,7 +43,8 @@ class ReadOnlyAdmin(ModelAdmin):
 _KEEP = "Leave empty to keep what is stored."
 
 
-def _password_field(label: str) -> forms.CharField:
+def password_field(label: str) -> forms.CharField:
+    """A field for a secret that is stored already, or not yet; empty keeps it."""
     # Never rendered back: the value of a submitted form that failed is not shown again either.
     widget = UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"})
     return forms.CharField(label=label, required=False, strip=False, widget=widget, help_text=_KEEP)
@@ -54,12 +60,12 @@ class _SecretTextarea(UnfoldAdminTextareaWidget):
 class CredentialForm(forms.ModelForm[Credential]):
     """Writes secrets, shows none."""
 
-    password = _password_field("Password")
-    enable_secret = _password_field("Enable secret")
+    password = password_field("Password")
+    enable_secret = password_field("Enable secret")
     ssh_key = forms.CharField(
         label="SSH private key", required=False, widget=_SecretTextarea(), help_text=_KEEP
     )
-    ssh_key_passphrase = _password_field("Passphrase of the SSH key")
+    ssh_key_passphrase = password_field("Passphrase of the SSH key")
 
     class Meta:
         model = Credential
@@ -131,7 +137,7 @@ class CredentialAdmin(WholeAdmin, ModelAdmin[Credential]):
 @admin.register(Tag)
 class TagAdmin(WholeAdmin, ModelAdmin[Tag]):
     is_readable_when_limited = True
-    list_display = ["name", "max_sessions", "description"]
+    list_display = ["name", "max_sessions", "freshness_hours", "description"]
     search_fields = ["name", "description"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
@@ -163,12 +169,23 @@ class TagLimitInline(StackedInline):
         return request.user.has_perm("auth.change_user")
 
 
+class UserForm(UserChangeForm):
+    """Changes a user; says which name is taken."""
+
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"])
+        problem = username_problem(username=username, user_id=self.instance.pk)
+        if problem is not None:
+            raise ValidationError(problem)
+        return username
+
+
 @admin.register(User)
 class UserAdmin(WholeAdmin, DjangoUserAdmin, ModelAdmin[User]):
     """Django's own, in the look of the site, and with the tags that a user is limited to."""
 
     inlines = [TagLimitInline]
-    form = UserChangeForm
+    form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 

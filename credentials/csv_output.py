@@ -25,7 +25,17 @@ def csv_cell(value: object) -> object:
     if isinstance(value, bool | int | float):
         return value
     text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+    return f"'{text}" if _is_formula(text) else text
+
+
+def csv_text(cell: str) -> str:
+    """The text that ``csv_cell`` made ``cell`` of."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _is_formula(text: str) -> bool:
+    """Whether it begins like a formula, behind apostrophes that are part of the text itself."""
+    return text.lstrip("'").startswith(_FORMULA_SIGNS)
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:

@@ -28,6 +28,7 @@ validate_username = RegexValidator(
 )
 
 MAX_TAG_LENGTH = 64
+MAX_FRESHNESS_HOURS = 8760
 
 
 class Tag(models.Model):
@@ -41,6 +42,14 @@ class Tag(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Sessions at once with devices of this tag; empty for no limit.",
     )
+    freshness_hours = models.PositiveIntegerField(
+        "freshness objective",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_FRESHNESS_HOURS)],
+        help_text="Hours that the last backup of a device may be old; the strictest tag of a "
+        "device counts. Empty: the tag asks for nothing.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -49,7 +58,12 @@ class Tag(models.Model):
                 Lower("name"),
                 name="tag_name_unique",
                 violation_error_message="There is already a tag with this name.",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(freshness_hours=None)
+                | models.Q(freshness_hours__gte=1, freshness_hours__lte=MAX_FRESHNESS_HOURS),
+                name="tag_freshness_hours_in_range",
+            ),
         ]
 
     def __str__(self) -> str:

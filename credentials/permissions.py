@@ -29,10 +29,18 @@ class MayChangeModel(BasePermission):
     """Users with the right to change the model that the view is about."""
 
     message = "You may not change these; ask for the operator role."
+    verb = "change"
 
     def has_permission(self, request: Request, view: Any) -> bool:
         options = view.queryset.model._meta
-        return request.user.has_perm(f"{options.app_label}.change_{options.model_name}")
+        return request.user.has_perm(f"{options.app_label}.{self.verb}_{options.model_name}")
+
+
+class MayDeleteModel(MayChangeModel):
+    """Users with the right to delete rows of that model."""
+
+    message = "You may not delete these; ask for the operator role."
+    verb = "delete"
 
 
 class IsNotLimited(BasePermission):

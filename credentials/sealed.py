@@ -65,6 +65,22 @@ CREDENTIAL_COLUMNS: Final = tuple(
     for field, column in SECRET_FIELDS.items()
 )
 
+_OTHERS: list[SealedColumn] = []
+
+
+def register_sealed(*columns: SealedColumn) -> None:
+    """Have the keys that ``columns`` need checked at the start, and their values sealed anew.
+
+    For apps to the left of whoever does that.
+    """
+    _OTHERS.extend(column for column in columns if column not in _OTHERS)
+
+
+def registered_columns() -> tuple[SealedColumn, ...]:
+    """What was registered."""
+    return tuple(_OTHERS)
+
+
 #: How many values need a key, by their noun; by the id of the key.
 KeyUses = Mapping[str, Mapping[str, int]]
 

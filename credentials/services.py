@@ -51,7 +51,10 @@ def tags_ensure(*, names: Iterable[str]) -> list[Tag]:
     Raises ValidationError for a name that cannot be a tag.
     """
     wanted = dict.fromkeys(name.strip() for name in names if name.strip())
-    return list(dict.fromkeys(_tag(name) for name in wanted))
+    for name in wanted:
+        _check_tag_name(name)
+    known = {tag.name: tag for tag in Tag.objects.filter(name__in=wanted)} if wanted else {}
+    return list(dict.fromkeys(known.get(name) or _tag(name) for name in wanted))
 
 
 @transaction.atomic
@@ -195,10 +198,13 @@ def credential_context(*, seal_id: uuid.UUID, field: str) -> str:
     return f"credential:{seal_id}:{field}"
 
 
-def _tag(name: str) -> Tag:
+def _check_tag_name(name: str) -> None:
     validate_name(name)
     if len(name) > MAX_TAG_LENGTH:
         raise ValidationError(f"The tag name '{name[:40]}…' is too long.")
+
+
+def _tag(name: str) -> Tag:
     try:
         return tag_get(name=name)
     except Tag.DoesNotExist:

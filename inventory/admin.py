@@ -265,6 +265,7 @@ class DeviceAdmin(ScopedAdmin, HostKeyOwnerAdmin[Device]):
 class JumpHostAdmin(WholeAdmin, HostKeyOwnerAdmin[JumpHost]):
     is_readable_when_limited = True
     list_display = ["name", "ip_address", "port", "credential", "via", "known_key", "new_key"]
+    list_filter = ["tags"]
     list_select_related = ["credential", "via"]
     search_fields = ["name", "ip_address", "description"]
     autocomplete_fields = ["credential", "via", "tags"]
@@ -313,6 +314,7 @@ class HostKeyChangeAdmin(ScopedAdmin, ReadOnlyAdmin):
 class ZoneAdmin(WholeAdmin, ModelAdmin[Zone]):
     is_readable_when_limited = True
     list_display = ["name", "host_key_mode", "default_credential", "max_sessions", "description"]
+    list_filter = ["host_key_mode"]
     list_select_related = ["default_credential"]
-    search_fields = ["name"]
+    search_fields = ["name", "description"]
     autocomplete_fields = ["default_credential"]

@@ -20,6 +20,8 @@ validate_hostname = RegexValidator(
     r"\A[^\s\x00-\x1f\x7f/\\<>\"'`$;|&]+\Z",
     "A hostname has no blanks, slashes, quotes or control characters.",
 )
+#: RFC 4007 section 11: the name of an interface or its number.
+_SCOPE_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 SSH_PORT = 22
 TELNET_PORT = 23
 #: Zone names become queue names.
@@ -31,15 +33,23 @@ validate_zone_name = RegexValidator(
 
 def validate_address(value: str) -> None:
     """Accept an IPv4 or IPv6 address or a DNS name; raise ValidationError otherwise."""
+    if not (_is_ip_address(value) or _is_dns_name(value)):
+        raise ValidationError(
+            "'%(value)s' is neither an IP address nor a DNS name.", params={"value": value}
+        )
+
+
+def _is_ip_address(value: str) -> bool:
     try:
-        ipaddress.ip_address(value)
+        scope = getattr(ipaddress.ip_address(value), "scope_id", None)
     except ValueError:
-        labels = value.removesuffix(".").split(".")
-        looks_numeric = labels[-1].isdigit()
-        if looks_numeric or not all(_DNS_LABEL.fullmatch(label) for label in labels):
-            raise ValidationError(
-                "'%(value)s' is neither an IP address nor a DNS name.", params={"value": value}
-            ) from None
+        return False
+    return scope is None or _SCOPE_ID.fullmatch(scope) is not None
+
+
+def _is_dns_name(value: str) -> bool:
+    labels = value.removesuffix(".").split(".")
+    return not labels[-1].isdigit() and all(_DNS_LABEL.fullmatch(label) for label in labels)
 
 
 def validate_platform(value: str) -> None:

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
 from credentials.models import Credential
 from inventory.models import CredentialUse, Device
 
@@ -121,6 +123,17 @@ def credentials_explained(*, device: Device) -> dict[str, Any]:
     ]
     used = found[0].credential.name if found else None
     return {"hostname": device.hostname, "used": used, "candidates": rows}
+
+
+def devices_without_credential(*, devices: QuerySet[Device]) -> QuerySet[Device]:
+    """Those of ``devices`` that no active credential fits."""
+    shared = Credential.tags.through.objects.filter(
+        credential__is_active=True,
+        tag__in=Device.tags.through.objects.filter(device=OuterRef(OuterRef("pk"))).values("tag"),
+    )
+    return devices.filter(~Exists(shared)).exclude(
+        Q(credential__is_active=True) | Q(zone__default_credential__is_active=True)
+    )
 
 
 def refused_credentials(*, device_ids: Collection[int], since: datetime) -> dict[int, set[int]]:

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from credentials.models import Tag
 from credentials.scoped import NarrowFilters
 from credentials.visibility import User, tags_visible_to
-from inventory.visibility import is_limited, of_visible_devices
+from inventory.visibility import is_limited, of_visible_devices, tags_problem
 
 
 class OfVisibleDevices:
@@ -61,15 +61,10 @@ def check_tag_names(
     if not is_limited(user=user):
         return names
     own = {tag.name.lower() for tag in tags_visible_to(user=user)}
-    had = set() if before is None else {tag.name.lower() for tag in before}
-    wanted = {name.strip().lower() for name in names}
-    strange = sorted((had ^ wanted) - own)
-    if strange:
-        raise serializers.ValidationError(
-            f"You are limited to some tags, and '{strange[0]}' is none of them; leave it as it is."
-        )
-    if not wanted & own:
-        raise serializers.ValidationError("Give it at least one of the tags you are limited to.")
+    had = [] if before is None else [tag.name for tag in before]
+    problem = tags_problem(wanted=names, had=had, own=own)
+    if problem:
+        raise serializers.ValidationError(problem)
     return names
 
 

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
+from typing import TypedDict
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
+from django_stubs_ext import WithAnnotations
 
-from credentials.models import Tag
+from credentials.models import Credential, Tag
 from credentials.statements import Statement
 from inventory.models import Device, JumpHost
 
 _JUMP_HOSTS = Statement(lambda: JumpHost.objects.select_related("credential"))
+
+
+class Uses(TypedDict):
+    """What ``credentials_with_uses`` adds to a credential; times None for never."""
+
+    #: Devices that took it last, and devices that refused it last.
+    accepted_count: int
+    refused_count: int
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
 
 
 class DeviceNotFound(Exception):
@@ -59,6 +72,26 @@ def host_key_owners(*, name: str) -> list[Device | JumpHost]:
 def devices_with_tags(*, tags: Iterable[Tag]) -> QuerySet[Device]:
     """The active devices that carry at least one of ``tags``, each once, by hostname."""
     return Device.objects.filter(is_active=True, tags__in=list(tags)).distinct()
+
+
+def credentials_with_uses(
+    *, credentials: QuerySet[Credential], scope: QuerySet[Device] | None = None
+) -> QuerySet[WithAnnotations[Credential, Uses]]:
+    """``credentials`` with their tags and how the devices of ``scope`` (None = all) answered."""
+    seen = Q() if scope is None else Q(uses__device__in=scope.order_by().values("pk"))
+    refused = Q(uses__last_success_at=None) | Q(
+        uses__last_failure_at__gt=F("uses__last_success_at")
+    )
+    refused &= Q(uses__last_failure_at__isnull=False)
+    found: QuerySet[WithAnnotations[Credential, Uses]] = credentials.prefetch_related(
+        "tags"
+    ).annotate(
+        accepted_count=Count("uses", filter=seen & ~refused),
+        refused_count=Count("uses", filter=seen & refused),
+        last_success_at=Max("uses__last_success_at", filter=seen),
+        last_failure_at=Max("uses__last_failure_at", filter=seen),
+    )
+    return found
 
 
 def jump_hosts_of(*, device_ids: Iterable[int]) -> dict[int, tuple[JumpHost, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from typing import TypeVar
 
 from django.db.models import Model, QuerySet
@@ -19,6 +20,7 @@ __all__ = [
     "limit_of",
     "of_visible_devices",
     "scope_of",
+    "tags_problem",
 ]
 
 
@@ -55,3 +57,20 @@ def jump_hosts_visible_to(*, user: User) -> QuerySet[JumpHost]:
         return JumpHost.objects.all()
     carried = JumpHost.tags.through.objects.filter(tag__in=limit.values("pk"))
     return JumpHost.objects.filter(pk__in=carried.values("jumphost_id"))
+
+
+def tags_problem(*, wanted: Iterable[str], had: Iterable[str], own: Set[str]) -> str | None:
+    """Why a user limited to the tags ``own`` may not give a row these tags; None if they may.
+
+    They give and take away tags of their own only, and leave at least one of them. ``own`` is in
+    lower case.
+    """
+    names = {name.strip().lower() for name in wanted} - {""}
+    strange = sorted((names ^ {name.lower() for name in had}) - own)
+    if strange:
+        return (
+            f"You are limited to some tags, and '{strange[0]}' is none of them; leave it as it is."
+        )
+    if not names & own:
+        return "Give it at least one of the tags you are limited to."
+    return None

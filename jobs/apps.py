@@ -9,8 +9,11 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         # Connects the heartbeat to the worker's signals; the web and beat never send them.
+        from credentials.sealed import register_sealed
         from jobs import heartbeat
+        from jobs.notifications.targets import SEALED_COLUMNS
         from jobs.schedules import entries
 
         heartbeat.connect()
         entries.connect()
+        register_sealed(*SEALED_COLUMNS)

@@ -12,14 +12,20 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import Q
+from django.db.models.functions import Now
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
+
+from jobs.models import ReconcilerTick
 
 logger = logging.getLogger(__name__)
 
 #: Of entries that are due at the same time each is a tick; asking before each slows beat down.
 _ASK_SECONDS = 1.0
 _BATCH = 500
+#: Row of ReconcilerTick that says when beat went round.
+BEAT_TICK = 5
+_SIGN_SECONDS = 10.0
 
 
 class SlotScheduler(DatabaseScheduler):
@@ -27,7 +33,22 @@ class SlotScheduler(DatabaseScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ask_at = 0.0
+        self._sign_at = 0.0
         super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        """Ring for what is due, and now and then leave a sign of life."""
+        wait = super().tick(*args, **kwargs)
+        if time.monotonic() >= self._sign_at:
+            self._sign_at = time.monotonic() + _SIGN_SECONDS
+            self._leave_sign()
+        return wait if wait is None else min(wait, _SIGN_SECONDS)
+
+    def _leave_sign(self) -> None:
+        try:
+            ReconcilerTick.objects.update_or_create(pk=BEAT_TICK, defaults={"last_at": Now()})
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("beat leaves no sign of life: %s", type(error).__name__)
 
     def _get_crontab_exclude_query(self) -> Q:
         """No entry is left out.

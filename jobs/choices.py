@@ -87,3 +87,45 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class Severity(StrEnum):
+    """How urgent an event is. The values are part of the API."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class EventKind(StrEnum):
+    """What people are told of. The values are part of the API."""
+
+    CONFIG_CHANGED = "config_changed"
+    RUN_FAILED = "run_failed"
+    RUN_PARTIAL = "run_partial"
+    RUN_RECOVERED = "run_recovered"
+    DEVICE_FAILING = "device_failing"
+    DEVICE_RECOVERED = "device_recovered"
+    SUSPECT = "suspect"
+    HOST_KEY_CHANGED = "host_key_changed"
+    FRESHNESS_MISSED = "freshness_missed"
+    PUSH_FAILING = "push_failing"
+    PUSH_RECOVERED = "push_recovered"
+
+
+class TargetKind(StrEnum):
+    """How messages get to a target."""
+
+    #: Mail, Slack, Teams, syslog and whatever else Apprise knows.
+    APPRISE = "apprise"
+    #: Signed JSON to an address of one's own.
+    WEBHOOK = "webhook"
+
+
+class MessageState(StrEnum):
+    """Where a message stands. The values are part of the API."""
+
+    PENDING = "PENDING"
+    SENT = "SENT"
+    #: Given up after the last attempt.
+    FAILED = "FAILED"

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from inventory.models import Device
@@ -20,6 +21,7 @@ from jobs.services.run_creation import (
     JobBusy,
     NothingToRetry,
     run_create,
+    run_create_over,
     run_create_retry,
 )
 from jobs.tasks import detect_platform, device_queue, dispatch_run
@@ -58,6 +60,16 @@ def request_run(
     run = run_create(job=job, trigger=trigger, requested_by=requested_by, slot_at=slot_at)
     if run.status == RunStatus.PENDING:
         transaction.on_commit(lambda: ring(run.pk))
+    return run
+
+
+def request_backup(*, devices: QuerySet[Device], requested_by: User) -> JobRun:
+    """Create a run of no job over the active ones of ``devices``, and have it started.
+
+    It has those that ``requested_by`` sees. Raises NothingToBackUp.
+    """
+    run = run_create_over(devices=devices, trigger=Trigger.MANUAL, requested_by=requested_by)
+    transaction.on_commit(lambda: ring(run.pk))
     return run
 
 

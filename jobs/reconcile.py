@@ -23,6 +23,7 @@ from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, Resu
 from jobs.git_tasks import pushes_send
 from jobs.launch import request_changed, ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.notification_tasks import heartbeat_send, notifications_send
 from jobs.schedules import entries_mend, slots_answer
 from jobs.services import results, runs
 from jobs.services.commits import leftovers_are_waiting
@@ -55,6 +56,7 @@ class Reconciled:
     devices_committed: int = 0
     detections_ended: int = 0
     remotes_sent: int = 0
+    targets_asked: int = 0
     revisions_indexed: int = 0
 
 
@@ -71,7 +73,9 @@ def reconcile_if_elected() -> Reconciled | None:
         return None
     if ReconcilerTick.objects.get(pk=1).last_at - before > _GAP_INTERVALS * interval:
         results.leases_extend_all()
-    return reconcile()
+    done = reconcile()
+    heartbeat_send()
+    return done
 
 
 def reconcile() -> Reconciled:
@@ -93,6 +97,7 @@ def reconcile() -> Reconciled:
         devices_committed=_commit_pending(),
         detections_ended=detections_expire(),
         remotes_sent=pushes_send(),
+        targets_asked=_notify(),
         revisions_indexed=_index(),
     )
 
@@ -162,6 +167,15 @@ def _is_stalled(run: JobRun) -> bool:
         run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None).exists()
         or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
     )
+
+
+def _notify() -> int:
+    """What goes wrong with messages must not keep runs from being brought to their end."""
+    try:
+        return notifications_send()
+    except Exception:
+        logger.exception("nobody could be notified; it is tried again in the next round")
+        return 0
 
 
 def _index() -> int:

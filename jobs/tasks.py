@@ -16,6 +16,7 @@ from django.db import InterfaceError
 from django.db import OperationalError as DatabaseDown
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from backups.engine.cancellation import Cancellation
 from backups.services.remotes import remotes_mark_changed
@@ -26,6 +27,7 @@ from jobs.choices import ResultStatus, RunStatus
 from jobs.chords import chord_send
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
+from jobs.notifications.retention import notifications_prune
 from jobs.policy.limits import LimitKind, limit_key
 from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE, zone_queue
 from jobs.selectors.limits import parked_lines
@@ -114,6 +116,7 @@ def _take(result_id: int) -> tuple[DeviceResult, Cancellation] | None:
             result = result_claim(result_id=result_id)
             if result is None:
                 return None
+            bind_contextvars(run=result.run_id, device=result.hostname)
             return result, leases.hold(Claim(result.pk, result.attempts))
     except leases.WorkerEnds as error:
         raise Reject(reason="the worker ends", requeue=True) from error
@@ -197,6 +200,7 @@ def prune() -> None:
     with database_use():
         logger.info("pruned: %s, %s", archives_prune(), logs_prune())
         logger.info("forgot %s dead workers", workers_prune())
+        logger.info("deleted %s messages", notifications_prune())
 
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:

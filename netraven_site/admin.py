@@ -20,6 +20,7 @@ class ApiTokenAdmin(WholeAdmin, ModelAdmin):
 
     list_display = ["name", "token_key", "user", "created", "expiry"]
     list_select_related = ["user"]
+    list_filter = ["created", "expiry"]
     search_fields = ["name", "user__username"]
     fields = ["name", "token_key", "user", "created", "expiry"]
 
@@ -41,7 +42,6 @@ class AuditAdmin(WholeAdmin, ReadOnlyAdmin):
     list_filter = ["action", "timestamp"]
     list_select_related = ["content_type"]
     search_fields = ["object_repr", "additional_data__by"]
-    show_full_result_count = False
     fields = ["timestamp", "by", "remote_addr", "event", "content_type", "object_repr", "changes"]
     readonly_fields = ["by", "event"]
 

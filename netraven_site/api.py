@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
+from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import DjangoModelPermissions
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 
@@ -27,6 +29,14 @@ class ModelPermissions(DjangoModelPermissions):
         if view.queryset is not None:
             return view.queryset
         return super()._queryset(view)
+
+
+class StableOrdering(OrderingFilter):
+    """``?ordering=``; rows that are equal in it go by their ids, so that no page repeats one."""
+
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> Sequence[str] | None:
+        wanted: Sequence[str] | None = super().get_ordering(request, queryset, view)
+        return [*wanted, "pk"] if wanted else wanted
 
 
 class BoundedJsonParser(JSONParser):

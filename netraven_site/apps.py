@@ -9,10 +9,12 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         # Connects to the signals of worker and beat, and registers a check; needs the models.
-        from netraven_site import audit, git_check, key_gate
-        from netraven_site.accounts import roles
+        from netraven_site import audit, git_check, key_gate, log_context
+        from netraven_site.accounts import roles, usernames
 
         key_gate.connect()
         git_check.connect()
         roles.connect()
+        usernames.connect()
         audit.connect()
+        log_context.connect()

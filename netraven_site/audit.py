@@ -18,15 +18,22 @@ from django.contrib.auth import signals
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
-from django.db.models.signals import pre_save
+from django.db.models.signals import post_save, pre_save
 from django.http import HttpRequest, HttpResponse
 
-from backups.models import ArchiveReading, GitRemote, HistoryDeletion, RetentionPolicy
+from backups.models import (
+    ArchiveReading,
+    ChangeAcknowledgement,
+    GitRemote,
+    HistoryDeletion,
+    RetentionPolicy,
+)
 from credentials.callers import client_address
 from credentials.management.base import command_line_user
 from credentials.models import Credential, Tag, TagLimit
 from inventory.models import Device, HostKeyChange, JumpHost, Zone
-from jobs.models import Job
+from jobs.models import Job, NotificationRule, NotificationTarget
+from netraven_site.audit_seals import seal_on_commit
 from netraven_site.models import ApiToken
 
 _request: ContextVar[HttpRequest | None] = ContextVar("netraven_audit_request", default=None)
@@ -39,6 +46,7 @@ _SECRETS: dict[type[Model], tuple[str, ...]] = {
         "sealed_ssh_key",
         "sealed_ssh_key_passphrase",
     ),
+    NotificationTarget: ("sealed_url", "sealed_signing_secret"),
     User: ("password",),
 }
 _HIDDEN = ["***", "***"]
@@ -47,9 +55,11 @@ _HOST_KEYS = ("offered_host_key",)
 _LEFT_OUT: dict[type[Model], tuple[str, ...]] = {
     ApiToken: ("digest",),
     ArchiveReading: (),
+    ChangeAcknowledgement: (),
     Credential: ("seal_id", *_SECRETS[Credential]),
     Device: (
         *_HOST_KEYS,
+        "current_text",
         "model",
         "serial_number",
         "os_version",
@@ -75,6 +85,16 @@ _LEFT_OUT: dict[type[Model], tuple[str, ...]] = {
     HostKeyChange: (),
     Job: ("periodic_task", "scheduled_since"),
     JumpHost: _HOST_KEYS,
+    NotificationRule: (),
+    NotificationTarget: (
+        "seal_id",
+        "busy_until",
+        "retry_at",
+        "failures",
+        "error",
+        "sent_at",
+        *_SECRETS[NotificationTarget],
+    ),
     RetentionPolicy: (),
     Tag: (),
     TagLimit: (),
@@ -87,6 +107,7 @@ _MANY: dict[type[Model], set[str]] = {
     Group: {"permissions"},
     Job: {"tags"},
     JumpHost: {"tags"},
+    NotificationRule: {"tags", "targets"},
     RetentionPolicy: {"tags"},
     TagLimit: {"tags"},
     User: {"groups", "user_permissions"},
@@ -114,6 +135,7 @@ def connect() -> None:
     for model in _SECRETS:
         pre_save.connect(_secrets_changed, sender=model, dispatch_uid="netraven-audit")
     pre_save.connect(_say_who, sender=LogEntry, dispatch_uid="netraven-audit")
+    post_save.connect(_seal, sender=LogEntry, dispatch_uid="netraven-audit")
     signals.user_logged_in.connect(_logged_in, dispatch_uid="netraven-audit")
     signals.user_logged_out.connect(_logged_out, dispatch_uid="netraven-audit")
     signals.user_login_failed.connect(_login_failed, dispatch_uid="netraven-audit")
@@ -154,6 +176,10 @@ def _say_who(instance: LogEntry, **_: Any) -> None:
         by = user.get_username() if is_known and user is not None else ""
     # The name outlives the user.
     instance.additional_data = {"by": by, **(instance.additional_data or {})}
+
+
+def _seal(**_: Any) -> None:
+    seal_on_commit()
 
 
 def _logged_in(user: User, **_: Any) -> None:

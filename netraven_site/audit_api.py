@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import django_filters
 from auditlog.models import LogEntry
 from rest_framework import serializers, viewsets
 
+from credentials.api.filters import Filters, filters, lookups
 from credentials.permissions import IsNotLimited
 
 
@@ -38,15 +38,24 @@ class AuditSerializer(serializers.ModelSerializer[LogEntry]):
         return str(event or entry.get_action_display())
 
 
-class AuditFilter(django_filters.FilterSet):
-    """By whom, of what, and when; ``until`` itself is left out."""
+class AuditFilter(Filters):
+    """By whom, of what, from where and when; ``until`` itself is left out."""
 
-    by = django_filters.CharFilter("additional_data__by")
-    event = django_filters.CharFilter("additional_data__event")
-    kind = django_filters.CharFilter("content_type__model")
-    object_id = django_filters.CharFilter("object_pk")
-    since = django_filters.IsoDateTimeFilter("timestamp", lookup_expr="gte")
-    until = django_filters.IsoDateTimeFilter("timestamp", lookup_expr="lt")
+    by = filters.CharFilter("additional_data__by")
+    event = filters.CharFilter("additional_data__event")
+    kind = filters.CharFilter("content_type__model")
+    object_id = filters.CharFilter("object_pk")
+    since = filters.IsoDateTimeFilter("timestamp", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter("timestamp", lookup_expr="lt")
+    address = filters.CharFilter("remote_addr")
+    object = filters.CharFilter("object_repr", lookup_expr="icontains")
+    changes = filters.CharFilter(
+        "changes", lookup_expr="has_key", help_text="A field that was changed."
+    )
+
+    class Meta:
+        model = LogEntry
+        fields = lookups(LogEntry, "id")
 
 
 class AuditViewSet(viewsets.ReadOnlyModelViewSet[LogEntry]):
@@ -56,7 +65,7 @@ class AuditViewSet(viewsets.ReadOnlyModelViewSet[LogEntry]):
     serializer_class = AuditSerializer
     filterset_class = AuditFilter
     search_fields = ["object_repr"]
-    ordering_fields = ["id"]
+    ordering_fields = ["id", "timestamp", "object_repr"]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimited()]

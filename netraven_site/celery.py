@@ -18,6 +18,7 @@ app = Celery("netraven")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="schedules")
+app.autodiscover_tasks(related_name="zone_tests")
 # By name: they need what is not loaded yet.
 app.steps["worker"].add("jobs.draining:DrainStep")
 app.steps["consumer"].add("netraven_site.events:GatheredEvents")

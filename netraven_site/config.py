@@ -157,8 +157,13 @@ class Config(BaseSettings):
     metrics_token: SecretStr | None = None
     #: Answer there without a token: whoever reaches the web then reads names of queues and hosts.
     metrics_without_token: bool = False
+    #: Asked for about once a minute while schedules are answered, for a watch that calls when it is
+    #: not asked any more; None = nobody watches.
+    heartbeat_url: SecretStr | None = None
     time_zone: str = "UTC"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: ``auto``: text on a terminal, JSON elsewhere.
+    log_format: Literal["auto", "json", "text"] = "auto"
 
     # Workers. docs/benchmarks.md has the measurement behind the defaults.
     worker_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
@@ -232,6 +237,14 @@ class Config(BaseSettings):
     #: A message that no worker has answered for this long is sent again.
     message_ttl_seconds: float = Field(default=300, ge=2, le=3600)
 
+    #: Hours that the last backup of a device may be old whose tags say nothing; 0 = any.
+    freshness_hours: int = Field(default=24, ge=0, le=8760)
+
+    # Notifications.
+    #: Networks that messages may be sent to although they are loopback, link-local or the like.
+    notification_networks: NetworkList = []
+    #: ``https://host`` under which people open the site, for links in messages; None = no links.
+    site_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+$")
     # Notices of changes.
     #: A device is backed up when nothing was told of it for so long ...
     change_quiet_seconds: float = Field(default=10, ge=0, le=3600)
@@ -321,6 +334,14 @@ class Config(BaseSettings):
         schemes = ("redis://", "rediss://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with redis:// or rediss://")
+        _check_url(value)
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("it must start with https:// or http://")
         _check_url(value)
         return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 from celery.schedules import crontab
-from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from netraven_site import log_format
 from netraven_site.config import Config, ConfigurationError, load_config
 from netraven_site.database import Cursor
+from netraven_site.exposure import exposure_check
+from netraven_site.navigation import UNFOLD as UNFOLD
 from netraven_site.results import backend_url
 from netraven_site.stack.state import StackState
 from netraven_site.version import VERSION
@@ -26,7 +27,7 @@ django_stubs_ext.monkeypatch()
 def _load() -> Config:
     """The configuration, or one clear line and the end of the process."""
     try:
-        return load_config()
+        return exposure_check(load_config())
     except ConfigurationError as error:
         lines = "\n".join(f"netraven: {line}" for line in str(error).splitlines())
         raise SystemExit(lines) from None
@@ -64,6 +65,7 @@ INSTALLED_APPS = [
     "csp",
     "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_celery_results",
     "netraven_site",
@@ -74,6 +76,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "netraven_site.log_context.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -220,6 +223,7 @@ AXES_COOLOFF_TIME = timedelta(seconds=NETRAVEN.login_lockout_seconds)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "credentials.callers.client_address"
+AXES_USERNAME_CALLABLE = "netraven_site.accounts.login.attempted_name"
 AXES_LOCKOUT_CALLABLE = "netraven_site.accounts.login.locked_page"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -273,7 +277,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": [
         "django_filters.rest_framework.DjangoFilterBackend",
         "rest_framework.filters.SearchFilter",
-        "rest_framework.filters.OrderingFilter",
+        "netraven_site.api.StableOrdering",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["netraven_site.api.BoundedJsonParser"],
@@ -285,149 +289,33 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Backs up the configurations of network devices and tracks every change.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The files of both pages come from the package of that name: no other host is asked.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
     # Two answers hold a run: one in a list, and one by itself.
     "ENUM_NAME_OVERRIDES": {"JobRunStatusEnum": "jobs.models.columns.RUN_STATUSES"},
 }
 
-UNFOLD = {
-    "SITE_TITLE": "NetRaven",
-    "SITE_HEADER": "NetRaven",
-    "SITE_SUBHEADER": "Network configuration backup",
-    "SITE_URL": "/",
-    "SITE_SYMBOL": "lan",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("netraven/admin.css")],
-    "SIDEBAR": {
-        "show_search": True,
-        "navigation": [
-            {
-                "title": "Inventory",
-                "items": [
-                    {
-                        "title": "Devices",
-                        "icon": "router",
-                        "link": reverse_lazy("admin:inventory_device_changelist"),
-                    },
-                    {
-                        "title": "Zones",
-                        "icon": "hub",
-                        "link": reverse_lazy("admin:inventory_zone_changelist"),
-                    },
-                    {
-                        "title": "Jump hosts",
-                        "icon": "alt_route",
-                        "link": reverse_lazy("admin:inventory_jumphost_changelist"),
-                    },
-                    {
-                        "title": "Tags",
-                        "icon": "sell",
-                        "link": reverse_lazy("admin:credentials_tag_changelist"),
-                    },
-                    {
-                        "title": "Credentials",
-                        "icon": "key",
-                        "link": reverse_lazy("admin:credentials_credential_changelist"),
-                    },
-                    {
-                        "title": "Platform detections",
-                        "icon": "troubleshoot",
-                        "link": reverse_lazy("admin:jobs_platformdetection_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Backups",
-                "items": [
-                    {
-                        "title": "Jobs",
-                        "icon": "event_repeat",
-                        "link": reverse_lazy("admin:jobs_job_changelist"),
-                    },
-                    {
-                        "title": "Job runs",
-                        "icon": "play_circle",
-                        "link": reverse_lazy("admin:jobs_jobrun_changelist"),
-                    },
-                    {
-                        "title": "Device results",
-                        "icon": "checklist",
-                        "link": reverse_lazy("admin:jobs_deviceresult_changelist"),
-                    },
-                    {
-                        "title": "Snapshots",
-                        "icon": "history",
-                        "link": reverse_lazy("admin:backups_snapshot_changelist"),
-                    },
-                    {
-                        "title": "Suspects",
-                        "icon": "report",
-                        "link": reverse_lazy("admin:backups_suspect_changelist"),
-                    },
-                    {
-                        "title": "Retention policies",
-                        "icon": "auto_delete",
-                        "link": reverse_lazy("admin:backups_retentionpolicy_changelist"),
-                    },
-                    {
-                        "title": "Git remotes",
-                        "icon": "cloud_upload",
-                        "link": reverse_lazy("admin:backups_gitremote_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Logs",
-                "items": [
-                    {
-                        "title": "Job logs",
-                        "icon": "article",
-                        "link": reverse_lazy("admin:jobs_joblog_changelist"),
-                    },
-                    {
-                        "title": "Connection logs",
-                        "icon": "terminal",
-                        "link": reverse_lazy("admin:jobs_connectionlog_changelist"),
-                    },
-                    {
-                        "title": "Host key changes",
-                        "icon": "fingerprint",
-                        "link": reverse_lazy("admin:inventory_hostkeychange_changelist"),
-                    },
-                    {
-                        "title": "Audit log",
-                        "icon": "policy",
-                        "link": reverse_lazy("admin:auditlog_logentry_changelist"),
-                    },
-                    {
-                        "title": "History deletions",
-                        "icon": "delete_history",
-                        "link": reverse_lazy("admin:backups_historydeletion_changelist"),
-                    },
-                ],
-            },
-        ],
-    },
-}
-
 # --- Logging ----------------------------------------------------------------------------------
+log_format.configure()
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {
+        "redacted": {
             "()": "netraven_site.log_format.RedactedFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "form": NETRAVEN.log_format,
         }
     },
     "handlers": {
-        "stderr": {
+        "stream": {
             "class": "logging.StreamHandler",
-            "stream": sys.stderr,
-            "formatter": "plain",
+            "stream": log_format.log_stream(),
+            "formatter": "redacted",
         }
     },
-    "root": {"handlers": ["stderr"], "level": NETRAVEN.log_level},
+    "root": {"handlers": ["stream"], "level": NETRAVEN.log_level},
     "loggers": {
         # Both log what goes over the wire at DEBUG: log-in prompts and answers. Paramiko's errors
         # quote what a host sent in place of SSH; what went wrong is recorded with the device.
@@ -436,5 +324,9 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": "WARNING" if NETRAVEN.log_level != "DEBUG" else "INFO"},
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
+        # Quotes the addresses that it sends to; ``jobs.notifications`` listens to it.
+        "apprise": {"level": "WARNING", "propagate": False},
+        # Says at DEBUG which addresses are asked, and those of some services hold tokens.
+        "urllib3": {"level": "WARNING"},
     },
 }

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from backups.admin import archives, remotes, retention, secrets, snapshots, suspects
+from backups.admin import (
+    archives,
+    changes,
+    freshness,
+    remotes,
+    retention,
+    secrets,
+    snapshots,
+    suspects,
+)
 
-__all__ = ["archives", "remotes", "retention", "secrets", "snapshots", "suspects"]
+__all__ = [
+    "archives",
+    "changes",
+    "freshness",
+    "remotes",
+    "retention",
+    "secrets",
+    "snapshots",
+    "suspects",
+]

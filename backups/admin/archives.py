@@ -41,6 +41,7 @@ class ReasonForm(forms.Form):
 class ArchiveAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = ["device", "name", "collected_at", "size_bytes", "key_id", "snapshot"]
     list_select_related = ["device", "snapshot__device"]
+    list_filter = ["collected_at", ("name", admin.EmptyFieldListFilter)]
     search_fields = ["device__hostname", "name"]
     fields = [
         "device",
@@ -117,4 +118,5 @@ def _pack(archive: Archive, reader: str, reason: str, address: str | None) -> Ht
 @admin.register(ArchiveReading)
 class ArchiveReadingAdmin(WholeAdmin, ReadOnlyAdmin):
     list_display = ["read_at", "reader", "hostname", "collected_at", "reason", "address"]
+    list_filter = ["read_at"]
     search_fields = ["reader", "reason", "hostname"]

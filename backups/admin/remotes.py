@@ -29,6 +29,7 @@ class GitRemoteAdmin(WholeAdmin, HostKeyOwnerAdmin[GitRemote]):
     list_filter = ["state", "zone"]
     list_select_related = ["zone"]
     search_fields = ["name", "url"]
+    autocomplete_fields = ["zone", "credential"]
     actions = ["push_now", *HostKeyOwnerAdmin.actions]
     fields = [
         "name",

@@ -13,6 +13,7 @@ from credentials.scoped import WholeAdmin
 @admin.register(RetentionPolicy)
 class RetentionPolicyAdmin(WholeAdmin, ModelAdmin):
     list_display = ["name", "archive_days", "archive_count", "log_days"]
+    list_filter = ["tags"]
     autocomplete_fields = ["tags"]
     search_fields = ["name"]
 
@@ -28,4 +29,5 @@ class HistoryDeletionAdmin(WholeAdmin, ReadOnlyAdmin):
         "archive_count",
         "suspect_count",
     ]
+    list_filter = ["deleted_at"]
     search_fields = ["hostname", "deleted_by"]

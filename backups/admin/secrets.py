@@ -15,5 +15,3 @@ class SecretUseAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_filter = ["changed_at", "device__platform", "device__tags"]
     list_select_related = ["device"]
     search_fields = ["device__hostname", "=token", "place"]
-    #: Counting all rows for the header would take as long as the page itself.
-    show_full_result_count = False

@@ -34,8 +34,6 @@ class SnapshotAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_filter = ["state", "collected_at"]
     list_select_related = ["device"]
     search_fields = ["device__hostname", "commit", "job_name", "changed_by"]
-    #: The number of all revisions beside that of those found would cost a second look at them all.
-    show_full_result_count = False
     fields = [
         "device",
         "collected_at",

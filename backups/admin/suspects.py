@@ -10,7 +10,12 @@ from unfold.decorators import action, display
 from backups.admin.preformatted import preformatted
 from backups.engine.errors import DeviceError
 from backups.models import Suspect, SuspectState
-from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.services.suspects import (
+    SuspectNotAccepted,
+    suspect_accept,
+    suspect_dismiss,
+    suspect_text,
+)
 from credentials.admin import ReadOnlyAdmin
 from credentials.cipher import CipherError
 from inventory.scoped import ScopedAdmin
@@ -19,6 +24,7 @@ _SUSPECT_COLOURS = {
     SuspectState.OPEN.label: "warning",
     SuspectState.ACCEPTED.label: "success",
     SuspectState.OVERTAKEN.label: "info",
+    SuspectState.DISMISSED.label: "info",
 }
 
 
@@ -27,8 +33,8 @@ class SuspectAdmin(ScopedAdmin, ReadOnlyAdmin):
     list_display = ["device", "collected_at", "coloured_state", "why", "run_id", "accepted_by"]
     list_filter = ["state", "collected_at"]
     list_select_related = ["device"]
-    search_fields = ["device__hostname", "accepted_by"]
-    actions = ["accept"]
+    search_fields = ["device__hostname", "accepted_by", "dismissed_by"]
+    actions = ["accept", "dismiss"]
     fields = [
         "device",
         "collected_at",
@@ -36,6 +42,7 @@ class SuspectAdmin(ScopedAdmin, ReadOnlyAdmin):
         "why",
         "run_id",
         "accepted_by",
+        "dismissed_by",
         "decided_at",
         "snapshot",
         "configuration",
@@ -67,3 +74,14 @@ class SuspectAdmin(ScopedAdmin, ReadOnlyAdmin):
                 self.message_user(request, f"{suspect}: {error}", messages.WARNING)
                 continue
             self.message_user(request, f"{suspect}: accepted.")
+
+    @action(description="Dismiss", permissions=["accept"])
+    def dismiss(self, request: HttpRequest, queryset: QuerySet[Suspect]) -> None:
+        """Close each without storing it."""
+        for suspect in queryset:
+            try:
+                suspect_dismiss(suspect=suspect, dismissed_by=request.user.get_username())
+            except SuspectNotAccepted as error:
+                self.message_user(request, f"{suspect}: {error}", messages.WARNING)
+                continue
+            self.message_user(request, f"{suspect}: dismissed.")

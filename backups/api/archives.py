@@ -25,6 +25,7 @@ from backups.selectors.archives import archive_newest
 from backups.services.archives import archive_read
 from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
 from backups.services.restore_pack import RawNotKept, restore_pack
+from credentials.api.filters import Filters, filters, lookups
 from credentials.callers import client_address
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
@@ -92,14 +93,28 @@ class ArchiveSerializer(serializers.ModelSerializer[Archive]):
         read_only_fields = fields
 
 
+class ArchiveFilter(Filters):
+    """By every column."""
+
+    hostname = filters.CharFilter("device__hostname", lookup_expr="icontains")
+
+    class Meta:
+        model = Archive
+        fields = {
+            **lookups(Archive, "id", "device", "snapshot", "name", "media_type", "size_bytes"),
+            **lookups(Archive, "key_id", "run_id", "collected_at"),
+            "device__hostname": ["exact"],
+        }
+
+
 class ArchiveViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Archive]):
     """Raw copies and binary artefacts, newest first; their bytes are read elsewhere."""
 
     queryset = Archive.objects.select_related("device").defer("sealed")
     serializer_class = ArchiveSerializer
-    filterset_fields = ["device", "device__hostname", "snapshot", "name", "key_id", "run_id"]
+    filterset_class = ArchiveFilter
     search_fields = ["device__hostname", "name"]
-    ordering_fields = ["id", "collected_at", "size_bytes"]
+    ordering_fields = ["id", "device__hostname", "name", "collected_at", "size_bytes", "key_id"]
 
 
 class RawView(APIView):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, generics, serializers
+from rest_framework.generics import get_object_or_404
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from backups.api.snapshots import SnapshotSerializer
 from backups.api.suspects import NotReadable
 from backups.engine.errors import DeviceError
-from backups.models import Snapshot
+from backups.models import ChangeAcknowledgement, Snapshot
 from backups.selectors.changes import (
+    RECENT,
     ChangeKind,
     ChangeQuery,
     FleetChange,
@@ -25,10 +28,10 @@ from backups.selectors.changes import (
     fleet_changes,
 )
 from backups.selectors.snapshots import SnapshotNotFound
-from inventory.visibility import scope_of
-
-#: How far back is looked when neither a run nor a time is named.
-RECENT = timedelta(days=7)
+from backups.services.acknowledgements import NothingToAcknowledge, change_acknowledge
+from credentials.api.errors import Conflict
+from credentials.permissions import HasPermission
+from inventory.visibility import of_visible_devices, scope_of
 
 
 def _id_field() -> serializers.IntegerField:
@@ -48,6 +51,7 @@ class ChangeQuerySerializer(serializers.Serializer[Any]):
     device = _id_field()
     hostname = serializers.CharField(required=False)
     author = serializers.CharField(required=False)
+    acknowledged = serializers.BooleanField(required=False, allow_null=True, default=None)
     min_devices = serializers.IntegerField(default=1, min_value=1, max_value=1_000_000)
 
     def query(self) -> ChangeQuery:
@@ -65,6 +69,7 @@ class ChangeQuerySerializer(serializers.Serializer[Any]):
             hostname=given.get("hostname"),
             tag=given.get("tag"),
             author=given.get("author"),
+            acknowledged=given["acknowledged"],
             min_devices=given["min_devices"],
             scope=scope_of(user=self.context["request"].user),
         )
@@ -91,6 +96,23 @@ class ChangedDeviceSerializer(serializers.Serializer[Any]):
     commit = serializers.CharField()
 
 
+class AcknowledgementSerializer(serializers.ModelSerializer[ChangeAcknowledgement]):
+    """Who took note of a change, when, and with which words."""
+
+    class Meta:
+        model = ChangeAcknowledgement
+        fields = ["id", "acknowledged_by", "acknowledged_at", "note", "ticket", "device_count"]
+        read_only_fields = fields
+
+
+class AcknowledgeSerializer(serializers.Serializer[Any]):
+    """The change of which revision is acknowledged, and with which words; one of them is needed."""
+
+    snapshot = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    note = serializers.CharField(default="", allow_blank=True, max_length=500)
+    ticket = serializers.CharField(default="", allow_blank=True, max_length=100)
+
+
 class ChangeSerializer(serializers.Serializer[Any]):
     """The same change on one or more devices in one run."""
 
@@ -100,6 +122,9 @@ class ChangeSerializer(serializers.Serializer[Any]):
     collected_at = serializers.DateTimeField()
     change_digest = serializers.CharField()
     device_count = serializers.IntegerField()
+    acknowledged_count = serializers.IntegerField()
+    #: Of the revision that stands for all.
+    acknowledgement = AcknowledgementSerializer(allow_null=True)
     devices = ChangedDeviceSerializer(many=True)
     lines_added = serializers.IntegerField()
     lines_removed = serializers.IntegerField()
@@ -135,6 +160,39 @@ class ChangeListView(generics.GenericAPIView[Snapshot]):
         return self.get_paginated_response([_row(query.kind, change) for change in changes])
 
 
+class MayAcknowledge(HasPermission):
+    """Users with the right to take note of changes."""
+
+    permission = "backups.acknowledge_change"
+    message = "You may not acknowledge changes; ask for the operator role."
+
+
+class ChangeAcknowledgeView(APIView):
+    """Takes note of a change."""
+
+    permission_classes = [IsAuthenticated, MayAcknowledge]
+
+    @extend_schema(request=AcknowledgeSerializer, responses={201: AcknowledgementSerializer})
+    def post(self, request: Request) -> Response:
+        """Acknowledge the change of a revision on all devices that got the same one in its run."""
+        wanted = AcknowledgeSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        values = wanted.validated_data
+        snapshots = Snapshot.objects.select_related("device")
+        visible = of_visible_devices(queryset=snapshots, user=request.user)
+        try:
+            acknowledgement = change_acknowledge(
+                snapshot=get_object_or_404(visible, pk=values["snapshot"]),
+                acknowledged_by=request.user.get_username(),
+                note=values["note"],
+                ticket=values["ticket"],
+                scope=scope_of(user=request.user),
+            )
+        except NothingToAcknowledge as error:
+            raise Conflict(str(error)) from error
+        return Response(AcknowledgementSerializer(acknowledgement).data, status=201)
+
+
 class ChangeDevicesView(generics.ListAPIView[Snapshot]):
     """The revisions that made one change, by hostname."""
 
@@ -161,6 +219,7 @@ class ChangeDevicesView(generics.ListAPIView[Snapshot]):
 
 def _row(kind: ChangeKind, change: FleetChange) -> dict[str, Any]:
     group = change.group
+    acknowledgement = change.sample.acknowledgement
     return {
         "kind": kind,
         "run_id": group["run_id"],
@@ -168,6 +227,8 @@ def _row(kind: ChangeKind, change: FleetChange) -> dict[str, Any]:
         "collected_at": group["newest_at"],
         "change_digest": group["change_digest"],
         "device_count": group["device_count"],
+        "acknowledged_count": group["acknowledged_count"],
+        "acknowledgement": acknowledgement and AcknowledgementSerializer(acknowledgement).data,
         "devices": [
             {
                 "device": snapshot.device_id,

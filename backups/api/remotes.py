@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
@@ -11,11 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.models import GitRemote
-from backups.selectors.remotes import remote_lag
+from backups.selectors.remotes import lag_of, remotes_with_lag
 from backups.services.remotes import remote_save, remotes_mark_due
+from credentials.api.filters import Filters, lookups, named
+from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
 from credentials.permissions import IsNotLimited, MayChangeModel
-from inventory.api import HostKeyOwnerViewSet
+from inventory.api.host_keys import HostKeyOwnerViewSet
 from inventory.models import Zone
 
 
@@ -26,8 +29,11 @@ class RemoteLagSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField(allow_null=True)
 
 
-class GitRemoteSerializer(serializers.ModelSerializer[GitRemote]):
+class GitRemoteSerializer(ResourceSerializer[GitRemote]):
     """A Git remote; zone and credential go by name, host keys by fingerprint."""
+
+    #: What is no address may hold a password.
+    withheld_fields = frozenset({"url"})
 
     zone = serializers.SlugRelatedField(
         slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
@@ -62,11 +68,12 @@ class GitRemoteSerializer(serializers.ModelSerializer[GitRemote]):
             "offered_host_key",
             "lag",
             *read_only_fields,
+            "etag",
         ]
 
     @extend_schema(responses=RemoteLagSerializer)
     def get_lag(self, remote: GitRemote) -> dict[str, int | float | None]:
-        lag = remote_lag(remote=remote)
+        lag = lag_of(remote)
         return {"snapshots": lag.snapshots, "seconds": lag.seconds}
 
     def create(self, validated_data: dict[str, Any]) -> GitRemote:
@@ -78,14 +85,39 @@ class GitRemoteSerializer(serializers.ModelSerializer[GitRemote]):
         return remote_save(remote=instance)
 
 
+class GitRemoteFilter(Filters):
+    """By every column."""
+
+    zone = named("zone__name")
+    credential = named("credential__name")
+
+    class Meta:
+        model = GitRemote
+        fields = {
+            **lookups(GitRemote, "id", "name", "url", "is_enabled", "state", "error"),
+            **lookups(GitRemote, "pushed_commit", "pushed_snapshot_id", "pushed_at"),
+            **lookups(GitRemote, "attempted_at", "failures", "next_attempt_at"),
+            "zone": ["isnull"],
+            "zone__name": ["exact"],
+        }
+
+
 class GitRemoteViewSet(HostKeyOwnerViewSet[GitRemote]):
     """Where the history is pushed to; ``POST {id}/push/`` asks for a push now."""
 
     queryset = GitRemote.objects.select_related("zone", "credential")
     serializer_class = GitRemoteSerializer
-    filterset_fields = ["name", "zone__name", "state", "is_enabled"]
+    filterset_class = GitRemoteFilter
     search_fields = ["name", "url"]
-    ordering_fields = ["id", "name", "pushed_at", "attempted_at"]
+    ordering_fields = [
+        *("id", "name", "url", "zone", "state", "is_enabled", "failures"),
+        *("pushed_at", "attempted_at", "next_attempt_at"),
+    ]
+
+    def get_queryset(self) -> QuerySet[GitRemote]:
+        """All of them; in a list with what each has yet to get."""
+        remotes = super().get_queryset()
+        return remotes_with_lag(remotes=remotes) if self.action == "list" else remotes
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimited()]

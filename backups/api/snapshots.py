@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import django_filters
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -29,6 +28,7 @@ from backups.selectors.snapshots import (
     snapshot_text,
     snapshots_of,
 )
+from credentials.api.filters import Filters, filters, lookups
 from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
 from inventory.visibility import devices_visible_to
@@ -82,22 +82,27 @@ class SnapshotTextSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
 
 
-class SnapshotFilter(django_filters.FilterSet):
+class SnapshotFilter(Filters):
     """Filters of the list of revisions; hostnames and tags in any case."""
 
-    device__hostname = django_filters.CharFilter(lookup_expr="iexact")
-    hostname = django_filters.CharFilter("device__hostname", lookup_expr="icontains")
-    tag = django_filters.CharFilter("device__tags__name", lookup_expr="iexact")
-    platform = django_filters.CharFilter("device__platform")
-    zone = django_filters.CharFilter("device__zone__name")
-    state = django_filters.ChoiceFilter(choices=SnapshotState.choices)
+    device__hostname = filters.CharFilter(lookup_expr="iexact")
+    hostname = filters.CharFilter("device__hostname", lookup_expr="icontains")
+    tag = filters.CharFilter("device__tags__name", lookup_expr="iexact")
+    platform = filters.CharFilter("device__platform")
+    zone = filters.CharFilter("device__zone__name")
+    state = filters.ChoiceFilter(choices=SnapshotState.choices)
     #: Collected at this time or later, and before that time.
-    since = django_filters.IsoDateTimeFilter("collected_at", lookup_expr="gte")
-    until = django_filters.IsoDateTimeFilter("collected_at", lookup_expr="lt")
+    since = filters.IsoDateTimeFilter("collected_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter("collected_at", lookup_expr="lt")
 
     class Meta:
         model = Snapshot
-        fields = ["device", "run_id", "job_name", "changed_by", "change_digest", "commit"]
+        fields = {
+            **lookups(Snapshot, "id", "device", "run_id", "job_name", "changed_by"),
+            **lookups(Snapshot, "change_digest", "commit", "path", "size_bytes", "line_count"),
+            **lookups(Snapshot, "lines_added", "lines_removed", "collected_at", "read_count"),
+            **lookups(Snapshot, "last_read_at", "changed_at_text", "imported_from"),
+        }
 
 
 class RevisionQuerySerializer(serializers.Serializer[Any]):
@@ -156,7 +161,11 @@ class SnapshotViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Snapshot])
     serializer_class = SnapshotSerializer
     filterset_class = SnapshotFilter
     search_fields = ["device__hostname", "job_name", "changed_by"]
-    ordering_fields = ["id", "collected_at", "last_read_at", "size_bytes", "lines_added"]
+    ordering_fields = [
+        *("id", "device__hostname", "state", "collected_at", "last_read_at", "read_count"),
+        *("size_bytes", "line_count", "lines_added", "lines_removed", "run_id", "job_name"),
+        "changed_by",
+    ]
 
     @extend_schema(responses={200: SnapshotTextSerializer})
     @action(detail=True)

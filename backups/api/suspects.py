@@ -10,17 +10,17 @@ from rest_framework.response import Response
 
 from backups.engine.errors import DeviceError
 from backups.models import Suspect
-from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.services.suspects import (
+    SuspectNotAccepted,
+    suspect_accept,
+    suspect_dismiss,
+    suspect_text,
+)
+from credentials.api.errors import Conflict
+from credentials.api.filters import Filters, filters, lookups, named
 from credentials.cipher import CipherError
 from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
-
-
-class NotAccepted(exceptions.APIException):
-    """The suspect output cannot be stored as it is."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
 
 
 class NotReadable(exceptions.APIException):
@@ -55,6 +55,7 @@ class SuspectSerializer(serializers.ModelSerializer[Suspect]):
             "run_id",
             "collected_at",
             "accepted_by",
+            "dismissed_by",
             "decided_at",
             "snapshot",
             "commit",
@@ -70,14 +71,30 @@ class SuspectTextSerializer(serializers.Serializer[Suspect]):
     text = serializers.CharField()
 
 
+class SuspectFilter(Filters):
+    """By every column; ``reasons`` is a part of one of them."""
+
+    hostname = filters.CharFilter("device__hostname", lookup_expr="icontains")
+    reasons = filters.CharFilter("reasons", lookup_expr="icontains")
+    commit = named("snapshot__commit")
+
+    class Meta:
+        model = Suspect
+        fields = {
+            **lookups(Suspect, "id", "device", "state", "run_id", "collected_at"),
+            **lookups(Suspect, "accepted_by", "decided_at", "snapshot"),
+            "device__hostname": ["exact"],
+        }
+
+
 class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
-    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one as it is."""
+    """Outputs that were collected and not trusted; ``POST {id}/accept/`` stores one."""
 
     queryset = Suspect.objects.select_related("device", "snapshot")
     serializer_class = SuspectSerializer
-    filterset_fields = ["device", "device__hostname", "state", "run_id"]
+    filterset_class = SuspectFilter
     search_fields = ["device__hostname"]
-    ordering_fields = ["id", "collected_at", "decided_at"]
+    ordering_fields = ["id", "device__hostname", "state", "run_id", "collected_at", "decided_at"]
 
     @extend_schema(responses={200: SuspectTextSerializer})
     @action(detail=True)
@@ -87,7 +104,7 @@ class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
         try:
             text = suspect_text(suspect=suspect).text
         except SuspectNotAccepted as error:
-            raise NotAccepted(str(error)) from error
+            raise Conflict(str(error)) from error
         except (CipherError, DeviceError) as error:
             raise NotReadable(str(error)) from error
         return Response({"id": suspect.pk, "hostname": suspect.device.hostname, "text": text})
@@ -100,7 +117,18 @@ class SuspectViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[Suspect]):
         try:
             suspect_accept(suspect=suspect, accepted_by=request.user.get_username())
         except SuspectNotAccepted as error:
-            raise NotAccepted(str(error)) from error
+            raise Conflict(str(error)) from error
         except (CipherError, DeviceError) as error:
             raise NotReadable(str(error)) from error
+        return Response(SuspectSerializer(self.get_object()).data)
+
+    @extend_schema(request=None, responses={200: SuspectSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[MayAcceptSuspects])
+    def dismiss(self, request: Request, pk: str | None = None) -> Response:
+        """Close the output without storing it; answers with the suspect."""
+        suspect = self.get_object()
+        try:
+            suspect_dismiss(suspect=suspect, dismissed_by=request.user.get_username())
+        except SuspectNotAccepted as error:
+            raise Conflict(str(error)) from error
         return Response(SuspectSerializer(self.get_object()).data)

@@ -71,6 +71,16 @@ def check_literal(address: str, *, allowed: Sequence[Network]) -> None:
         _check(literal, allowed)
 
 
+def check_resolved(address: str, *, allowed: Sequence[Network]) -> None:
+    """Refuse what ``connect`` refuses, for a library that connects to ``address`` by itself.
+
+    The name may stand for something else a moment later; ``connect`` is the better way. Raises
+    DeviceError.
+    """
+    for _, resolved in _resolve(address, 0):
+        _check(resolved, allowed)
+
+
 def _loose_ipv4(text: str) -> Address | None:
     """The address of a text such as ``127.1`` or ``0x7f000001``, which resolvers take for one."""
     try:

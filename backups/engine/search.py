@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import re2
 import zstandard
@@ -22,6 +23,8 @@ LONGEST_LINE = 500
 #: Lines before and after a found one that can be asked for.
 MOST_CONTEXT = 10
 
+#: Matches in one line that are marked.
+_MOST_MARKS = 50
 #: How much of a long line stands before what was found in it.
 _LEAD = 100
 _CUT = "…"
@@ -104,6 +107,14 @@ class LinePattern:
                 break
             number, position = number + 1, end + 1
         return FoundLines(lines=tuple(found))
+
+    def marks(self, line: str) -> tuple[tuple[int, int], ...]:
+        """What matches in ``line``, of which ``find`` gave the text: stretches of code points.
+
+        The first 50 of them, the ends not included.
+        """
+        found = (match.span() for match in islice(self._regexp.finditer(line), _MOST_MARKS))
+        return tuple((start, end) for start, end in found if end > start)
 
 
 def compile_pattern(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from backups.models.acknowledgements import ChangeAcknowledgement
 from backups.models.archives import Archive, ArchiveReading, Suspect, SuspectState
+from backups.models.freshness import DeviceFreshness
 from backups.models.projections import CurrentText, SecretUse
 from backups.models.remotes import GitRemote, RemoteState
 from backups.models.retention import HistoryDeletion, RetentionPolicy
-from backups.models.snapshots import Snapshot, SnapshotState
+from backups.models.snapshots import BY_NUMBER, Snapshot, SnapshotState
 
 __all__ = [
+    "BY_NUMBER",
     "Archive",
     "ArchiveReading",
+    "ChangeAcknowledgement",
     "CurrentText",
+    "DeviceFreshness",
     "GitRemote",
     "HistoryDeletion",
     "RemoteState",

@@ -66,6 +66,7 @@ class SuspectState(models.TextChoices):
     ACCEPTED = "ACCEPTED", "Accepted as it is"
     #: A later collection was trusted.
     OVERTAKEN = "OVERTAKEN", "Overtaken by a good one"
+    DISMISSED = "DISMISSED", "Dismissed"
 
 
 class Suspect(models.Model):
@@ -79,6 +80,8 @@ class Suspect(models.Model):
     run_id = models.PositiveBigIntegerField(null=True, blank=True)
     #: Name of the user who accepted it, or ``command line (NAME)``.
     accepted_by = models.CharField(max_length=200, blank=True)
+    #: Name of the user who dismissed it, in the same form.
+    dismissed_by = models.CharField(max_length=200, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
     #: What it became when it was accepted.
     snapshot = models.ForeignKey(
@@ -89,7 +92,7 @@ class Suspect(models.Model):
     class Meta:
         ordering = ["-collected_at", "-id"]
         default_permissions = ("view",)
-        permissions = [("accept_suspect", "Can accept suspect configurations")]
+        permissions = [("accept_suspect", "Can accept and dismiss suspect configurations")]
         indexes = [
             models.Index(fields=["device"], name="suspect_open", condition=models.Q(state="OPEN"))
         ]
@@ -100,6 +103,10 @@ class Suspect(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state="ACCEPTED") | ~models.Q(accepted_by=""),
                 name="suspect_accepted_by_someone",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="DISMISSED") | ~models.Q(dismissed_by=""),
+                name="suspect_dismissed_by_someone",
             ),
         ]
 

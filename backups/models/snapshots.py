@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from django.db import models
 
+from backups.models.acknowledgements import ChangeAcknowledgement
 from inventory.models import Device
+
+#: In front of a revision's own number, by which it is found also when its commit changes.
+BY_NUMBER = "id:"
 
 
 class SnapshotState(models.TextChoices):
@@ -53,6 +57,14 @@ class Snapshot(models.Model):
     changed_at_text = models.CharField(max_length=100, blank=True)
     #: Kind and name of the foreign history that it was imported from; empty for our own.
     imported_from = models.CharField(max_length=200, blank=True)
+    #: Who took note of what it changes; None = nobody.
+    acknowledgement = models.ForeignKey(
+        ChangeAcknowledgement,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="snapshots",
+    )
     #: Whether the dates of the device's secrets take this revision into account.
     is_projected = models.BooleanField(default=False, editable=False)
 
@@ -88,3 +100,8 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device.hostname} at {self.commit[:10] or 'pending'}"
+
+    @property
+    def revision(self) -> str:
+        """How addresses name it; ``backups.selectors.snapshots.snapshot_get`` reads that."""
+        return f"{BY_NUMBER}{self.pk}"

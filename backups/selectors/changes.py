@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -16,6 +16,8 @@ from backups.selectors.diffs import Comparison, without_volatile
 from backups.selectors.snapshots import snapshot_texts
 from inventory.models import Device
 
+#: How far back is looked when neither a run nor a time is named.
+RECENT = timedelta(days=7)
 #: Devices that an entry names, and lines of its diff.
 DEVICES_SHOWN = 10
 DIFF_LINES_SHOWN = 200
@@ -44,6 +46,8 @@ class ChangeQuery:
     tag: str | None = None
     #: As the device names who changed it.
     author: str | None = None
+    #: Whether somebody took note of it; True and False ask for one of the two.
+    acknowledged: bool | None = None
     #: Only what so many of these devices have in common.
     min_devices: int = 1
     #: None = all devices.
@@ -57,6 +61,8 @@ class ChangeGroup(TypedDict):
     job_name: str
     change_digest: str
     device_count: int
+    #: How many of the devices somebody took note of.
+    acknowledged_count: int
     newest_at: datetime
     added: int
     removed: int
@@ -87,6 +93,9 @@ def change_groups(*, query: ChangeQuery) -> QuerySet[Snapshot, Any]:
         .values("run_id", "job_name", "change_digest")
         .annotate(
             device_count=Count("device_id", distinct=True),
+            acknowledged_count=Count(
+                "device_id", distinct=True, filter=Q(acknowledgement__isnull=False)
+            ),
             newest_at=Max("collected_at"),
             added=Max("lines_added"),
             removed=Max("lines_removed"),
@@ -128,6 +137,22 @@ def change_snapshots(*, query: ChangeQuery, change_digest: str) -> QuerySet[Snap
     return snapshots.select_related("device").order_by("device__hostname", "id")
 
 
+def change_like(*, snapshot: Snapshot, scope: QuerySet[Device] | None = None) -> QuerySet[Snapshot]:
+    """The revisions of the run of ``snapshot`` with the same change, of devices in ``scope``.
+
+    By hostname, each with its device and who took note of it; ``scope`` None = all devices.
+    """
+    snapshots = Snapshot.objects.filter(
+        run_id=snapshot.run_id,
+        job_name=snapshot.job_name,
+        change_digest=snapshot.change_digest,
+    ).exclude(state=SnapshotState.PENDING)
+    if scope is not None:
+        snapshots = snapshots.filter(device__in=scope)
+    snapshots = snapshots.select_related("device", "acknowledgement").defer("pending_text")
+    return snapshots.order_by("device__hostname", "id")
+
+
 def _snapshots(query: ChangeQuery) -> QuerySet[Snapshot]:
     wanted: dict[str, Any] = {
         "collected_at__gte": query.since,
@@ -138,6 +163,7 @@ def _snapshots(query: ChangeQuery) -> QuerySet[Snapshot]:
         "device__tags__name__iexact": query.tag,
         "changed_by": query.author,
         "device__in": query.scope,
+        "acknowledgement__isnull": None if query.acknowledged is None else not query.acknowledged,
     }
     snapshots = Snapshot.objects.filter(
         **{lookup: value for lookup, value in wanted.items() if value is not None}
@@ -160,7 +186,7 @@ def _key(group: ChangeGroup) -> tuple[int | None, str, str]:
 
 
 def _samples(ids: Sequence[int]) -> dict[int, Snapshot]:
-    samples = Snapshot.objects.filter(pk__in=ids).select_related("device")
+    samples = Snapshot.objects.filter(pk__in=ids).select_related("device", "acknowledgement")
     return {sample.pk: sample for sample in samples}
 
 

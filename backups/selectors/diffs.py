@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from backups.engine.diff.lines import align, lines_of, unified
+from backups.engine.diff.lines import align, change_counts, lines_of, unified
 from backups.engine.diff.semantic import NoSemanticDiff, semantic_diff
 from backups.engine.diff.side_by_side import Row, side_by_side
 from backups.engine.normalise import normalise_text
@@ -33,10 +33,17 @@ class Comparison:
         hunks = unified(old, new, align(old, new), context=context)
         return f"--- {_label(self.old)}\n+++ {_label(self.new)}\n{hunks}" if hunks else ""
 
-    def rows(self, *, context: int = CONTEXT, limit: int | None = None) -> list[Row]:
-        """Both texts next to each other, at most ``limit`` rows."""
+    def rows(
+        self, *, context: int = CONTEXT, limit: int | None = None, start: int = 0
+    ) -> list[Row]:
+        """Both texts next to each other: at most ``limit`` rows, from the row ``start`` on."""
         old, new = lines_of(self.old_text), lines_of(self.new_text)
-        return list(islice(self._rows(old, new, context), limit))
+        end = None if limit is None else start + limit
+        return list(islice(self._rows(old, new, context), start, end))
+
+    def counts(self) -> tuple[int, int]:
+        """How many lines came, and how many went."""
+        return change_counts(align(lines_of(self.old_text), lines_of(self.new_text)))
 
     def semantic(self) -> str:
         """The difference without regard to order that means nothing. Raises NoSemanticDiff."""

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import (
+    Aggregate,
+    Case,
+    Count,
+    Exists,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
 from django.utils import timezone
 
 from backups.models import GitRemote, Snapshot, SnapshotState
@@ -41,9 +53,38 @@ def remote_lag(*, remote: GitRemote) -> RemoteLag:
         .filter(pk__gt=remote.pushed_snapshot_id)
         .aggregate(number=Count("pk"), oldest=Min("collected_at"))
     )
-    oldest: datetime | None = found["oldest"]
-    seconds = None if oldest is None else max(0.0, (timezone.now() - oldest).total_seconds())
-    return RemoteLag(snapshots=found["number"], seconds=seconds)
+    return _lag(found["number"], found["oldest"])
+
+
+def remotes_with_lag(*, remotes: QuerySet[GitRemote]) -> QuerySet[GitRemote]:
+    """``remotes`` with what ``lag_of`` needs, so that it asks nothing more."""
+    behind = Snapshot.objects.filter(imported_from="", pk__gt=OuterRef("pushed_snapshot_id"))
+    of_zone = behind.filter(device__zone=OuterRef("zone"))
+    return remotes.annotate(
+        behind=_of_remote(behind, of_zone, Count("pk")),
+        behind_since=_of_remote(behind, of_zone, Min("collected_at")),
+    )
+
+
+def _of_remote(of_all: QuerySet[Snapshot], of_zone: QuerySet[Snapshot], figure: Aggregate) -> Case:
+    def found(snapshots: QuerySet[Snapshot]) -> Subquery:
+        # All of them have the same value there, so that they are one group.
+        grouped = snapshots.order_by().values("imported_from")
+        return Subquery(grouped.annotate(figure=figure).values("figure"))
+
+    return Case(When(zone__isnull=True, then=found(of_all)), default=found(of_zone))
+
+
+def lag_of(remote: GitRemote) -> RemoteLag:
+    """How far the remote is behind; without a query for one of ``remotes_with_lag``."""
+    if not hasattr(remote, "behind"):
+        return remote_lag(remote=remote)
+    return _lag(remote.behind or 0, getattr(remote, "behind_since", None))
+
+
+def _lag(snapshots: int, since: datetime | None) -> RemoteLag:
+    seconds = None if since is None else max(0.0, (timezone.now() - since).total_seconds())
+    return RemoteLag(snapshots=snapshots, seconds=seconds)
 
 
 def snapshots_of(remote: GitRemote) -> QuerySet[Snapshot]:

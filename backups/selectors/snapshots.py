@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from backups.engine.git.store import RevisionNotFound
 from backups.engine.search import unpack
-from backups.models import CurrentText, Snapshot, SnapshotState
+from backups.models import BY_NUMBER, CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_elsewhere, git_is_here, git_store
 from credentials.statements import Statement
 from inventory.models import Device
@@ -19,8 +19,6 @@ _NEWEST = Statement(
     ],
     device_id=int,
 )
-#: In front of a revision's own number, for those that are not in Git yet and have no commit.
-_BY_ID = "id:"
 
 
 class SnapshotNotFound(Exception):
@@ -52,8 +50,8 @@ def snapshot_get(*, device: Device, revision: str | None = None) -> Snapshot:
         if newest is None:
             raise SnapshotNotFound(f"{device.hostname} has no stored configuration yet")
         return newest
-    if revision.startswith(_BY_ID):
-        return _by_id(device, revision.removeprefix(_BY_ID))
+    if revision.startswith(BY_NUMBER):
+        return _by_id(device, revision.removeprefix(BY_NUMBER))
     if not (4 <= len(revision) <= 64 and set(revision.lower()) <= set("0123456789abcdef")):
         raise SnapshotNotFound(
             f"'{revision[:70]}' is no revision: give at least 4 hex digits of a commit"
@@ -81,6 +79,13 @@ def snapshot_before(*, snapshot: Snapshot) -> Snapshot | None:
     earlier = Q(collected_at__lt=snapshot.collected_at)
     earlier |= Q(collected_at=snapshot.collected_at, id__lt=snapshot.pk)
     return snapshots_of(device=snapshot.device).filter(earlier).first()
+
+
+def snapshot_after(*, snapshot: Snapshot) -> Snapshot | None:
+    """The revision after ``snapshot``, or None for the newest."""
+    later = Q(collected_at__gt=snapshot.collected_at)
+    later |= Q(collected_at=snapshot.collected_at, id__gt=snapshot.pk)
+    return snapshots_of(device=snapshot.device).filter(later).last()
 
 
 def snapshot_texts(*, snapshots: Sequence[Snapshot]) -> Iterator[str]:
@@ -145,7 +150,8 @@ def _by_id(device: Device, number: str) -> Snapshot:
     found = snapshots_of(device=device).filter(pk=int(number)).first() if is_number else None
     if found is None:
         raise SnapshotNotFound(
-            f"{device.hostname} has no revision {_BY_ID}{number[:20]}; 'config history' lists them"
+            f"{device.hostname} has no revision {BY_NUMBER}{number[:20]}; "
+            "'config history' lists them"
         )
     return found
 

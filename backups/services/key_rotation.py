@@ -9,7 +9,13 @@ from backups.models import Archive
 from backups.selectors.archives import archive_context
 from credentials.key_check import KeyFindings, encryption_key_findings
 from credentials.rotation import Rotation, rotate
-from credentials.sealed import CREDENTIAL_COLUMNS, KeyUses, SealedColumn, key_uses
+from credentials.sealed import (
+    CREDENTIAL_COLUMNS,
+    KeyUses,
+    SealedColumn,
+    key_uses,
+    registered_columns,
+)
 from credentials.services import installation_cipher
 
 _ARCHIVES: Final = SealedColumn(
@@ -20,18 +26,21 @@ _ARCHIVES: Final = SealedColumn(
     name_path="device__hostname",
     context=archive_context,
 )
-#: Every column of the database that holds sealed values.
-SEALED_COLUMNS: Final = (*CREDENTIAL_COLUMNS, _ARCHIVES)
+
+
+def _sealed_columns() -> tuple[SealedColumn, ...]:
+    """Every column of the database that holds sealed values."""
+    return (*CREDENTIAL_COLUMNS, _ARCHIVES, *registered_columns())
 
 
 def keys_rotate(*, batch: int, progress: Callable[[str, int], None]) -> Rotation:
     """Encrypt everything anew under the current key; see ``credentials.rotation.rotate``."""
-    return rotate(SEALED_COLUMNS, batch=batch, progress=progress)
+    return rotate(_sealed_columns(), batch=batch, progress=progress)
 
 
 def keys_in_use() -> KeyUses:
     """How many values need which key."""
-    return key_uses(SEALED_COLUMNS)
+    return key_uses(_sealed_columns())
 
 
 def keys_removable() -> list[str]:
@@ -42,4 +51,4 @@ def keys_removable() -> list[str]:
 
 def keys_check() -> KeyFindings:
     """What is wrong with the configured encryption keys."""
-    return encryption_key_findings(SEALED_COLUMNS)
+    return encryption_key_findings(_sealed_columns())

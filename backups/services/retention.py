@@ -64,8 +64,9 @@ def _groups() -> Iterator[tuple[list[int], Retention]]:
 
 
 def _overtaken(devices: Sequence[int], before: datetime) -> QuerySet[Archive]:
+    closed = (SuspectState.OVERTAKEN, SuspectState.DISMISSED)
     return Archive.objects.filter(
-        device__in=devices, collected_at__lt=before, suspect__state=SuspectState.OVERTAKEN
+        device__in=devices, collected_at__lt=before, suspect__state__in=closed
     )
 
 

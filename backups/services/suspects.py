@@ -1,4 +1,4 @@
-"""Outputs that were not trusted: looked at, and accepted as they are."""
+"""Outputs that were not trusted: looked at, accepted as they are, or dismissed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class SuspectNotAccepted(Exception):
-    """A suspect output cannot be stored; the message says why in one line."""
+    """A suspect output cannot be stored or closed; the message says why in one line."""
 
 
 def suspect_text(*, suspect: Suspect) -> RedactedConfig:
@@ -53,6 +53,25 @@ def suspect_accept(*, suspect: Suspect, accepted_by: str) -> Snapshot:
         logger.warning("suspect %s is accepted and not in Git yet: %s", suspect.pk, error.message)
     snapshot.refresh_from_db()
     return snapshot
+
+
+def suspect_dismiss(*, suspect: Suspect, dismissed_by: str) -> None:
+    """Close ``suspect`` in the name of ``dismissed_by`` without storing it.
+
+    Its raw copy is kept as long as those of outputs that a later one overtook. Raises
+    SuspectNotAccepted when it does not wait for a decision any more.
+    """
+    with transaction.atomic():
+        locked_device(suspect.device_id)
+        closed = Suspect.objects.filter(pk=suspect.pk, state=SuspectState.OPEN).update(
+            state=SuspectState.DISMISSED,
+            dismissed_by=dismissed_by[:200],
+            decided_at=timezone.now(),
+        )
+        suspect.refresh_from_db()
+        if not closed:
+            raise _decided(suspect)
+    logger.info("suspect %s was dismissed by %s", suspect.pk, dismissed_by)
 
 
 @transaction.atomic
@@ -82,14 +101,18 @@ def _accept(suspect_id: int, accepted_by: str) -> Snapshot:
 
 def _refuse_if_decided(suspect: Suspect, newest: Snapshot | None) -> None:
     if suspect.state != SuspectState.OPEN:
-        raise SuspectNotAccepted(
-            f"this output does not wait for a decision any more: "
-            f"{SuspectState(suspect.state).label.lower()}"
-        )
+        raise _decided(suspect)
     if newest is not None and newest.collected_at > suspect.collected_at:
         raise SuspectNotAccepted(
             "a configuration that was collected later is stored already; this one is out of date"
         )
+
+
+def _decided(suspect: Suspect) -> SuspectNotAccepted:
+    return SuspectNotAccepted(
+        "this output does not wait for a decision any more: "
+        f"{SuspectState(suspect.state).label.lower()}"
+    )
 
 
 def _redacted(suspect: Suspect, raw: bytes) -> RedactedConfig:

@@ -17,7 +17,7 @@ class LogAdmin(ScopedAdmin, ReadOnlyAdmin):
     """Both kinds of log."""
 
     list_display = ["created_at", "level", "run", "device", "message"]
-    list_filter = ["level"]
+    list_filter = ["level", "created_at"]
     list_select_related = ["run", "device"]
     search_fields = ["message", "device__hostname"]
 

@@ -75,7 +75,7 @@ class JobRunAdmin(ScopedAdmin, ReadOnlyAdmin):
         "cancelled_count",
     ]
     list_display_links = ["id", "job_name"]
-    list_filter = ["status", "trigger", "job"]
+    list_filter = ["status", "trigger", "created_at", "job"]
     search_fields = ["job_name"]
     actions = ["cancel", "retry_failed"]
     readonly_fields = ["predicted"]
@@ -149,7 +149,7 @@ class DeviceResultAdmin(ScopedAdmin, ReadOnlyAdmin):
         "waits_for",
         "seconds",
     ]
-    list_filter = ["status", "error_category", "config_changed"]
+    list_filter = ["status", "error_category", "config_changed", "finished_at"]
     list_select_related = ["run"]
     search_fields = ["hostname", "error_message"]
 

@@ -6,11 +6,13 @@ from typing import Any, cast
 
 from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.errors import Conflict
+from credentials.api.filters import Filters, filters, lookups, named
 from credentials.permissions import HasPermission
 from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
@@ -68,13 +70,6 @@ class DetectionRequestSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(str(error)) from error
 
 
-class NotAccepted(exceptions.APIException):
-    """The platform of a device stays as it is."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-
-
 class MayChangeDevices(HasPermission):
     """Who may change devices may also ask what they are."""
 
@@ -82,14 +77,34 @@ class MayChangeDevices(HasPermission):
     message = "You may not change devices; ask for the operator role."
 
 
+class PlatformDetectionFilter(Filters):
+    """By every column."""
+
+    hostname = filters.CharFilter("device__hostname", lookup_expr="icontains")
+    requested_by = named("requested_by__username")
+
+    class Meta:
+        model = PlatformDetection
+        fields = {
+            **lookups(PlatformDetection, "id", "device", "platform_before", "state", "certainty"),
+            **lookups(PlatformDetection, "platform", "error_category", "error_message"),
+            **lookups(PlatformDetection, "requested_at", "started_at", "finished_at"),
+            **lookups(PlatformDetection, "accepted_by", "accepted_at"),
+            "device__hostname": ["exact"],
+        }
+
+
 class PlatformDetectionViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[PlatformDetection]):
     """What devices seem to run, newest first; ``POST {id}/accept/`` takes the answer over."""
 
     queryset = PlatformDetection.objects.select_related("device", "requested_by")
     serializer_class = PlatformDetectionSerializer
-    filterset_fields = ["device", "device__hostname", "state", "certainty"]
+    filterset_class = PlatformDetectionFilter
     search_fields = ["device__hostname", "platform"]
-    ordering_fields = ["id", "requested_at", "finished_at"]
+    ordering_fields = [
+        *("id", "device__hostname", "state", "certainty", "platform", "requested_at"),
+        *("started_at", "finished_at", "accepted_at"),
+    ]
 
     def get_permissions(self) -> list[Any]:
         if self.action in {"create", "accept"}:
@@ -117,5 +132,5 @@ class PlatformDetectionViewSet(OfVisibleDevices, viewsets.ReadOnlyModelViewSet[P
                 detection=self.get_object(), accepted_by=request.user.get_username()
             )
         except DetectionNotAccepted as error:
-            raise NotAccepted(str(error)) from error
+            raise Conflict(str(error)) from error
         return Response(PlatformDetectionSerializer(detection).data)

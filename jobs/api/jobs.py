@@ -9,16 +9,19 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from credentials.api import TagNamesField
+from credentials.api.errors import Conflict
+from credentials.api.fields import TagNamesField
+from credentials.api.filters import Filters, lookups, named
+from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.services import tags_ensure
 from inventory.scoped import caller, check_tag_names
-from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused
+from jobs.api.runs import JobRunSerializer, MayRunJobs
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
 from jobs.models import Job, JobRun
@@ -28,7 +31,7 @@ from jobs.selectors.visibility import jobs_visible_to, may_change_job
 from jobs.services.run_creation import JobBusy
 
 
-class JobSerializer(serializers.ModelSerializer[Job]):
+class JobSerializer(ResourceSerializer[Job]):
     """A saved definition: devices by tag, and when."""
 
     tags = TagNamesField(required=False)
@@ -57,6 +60,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "next_runs",
             "created_at",
             "updated_at",
+            "etag",
         ]
         read_only_fields = ["created_at", "updated_at"]
 
@@ -70,7 +74,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
                 check_tag_names(names=attrs.get("tags", []), before=None, user=caller(self))
             except serializers.ValidationError as error:
                 raise serializers.ValidationError({"tags": error.detail}) from error
-        return attrs
+        return super().validate(attrs)
 
     def create(self, validated_data: dict[str, Any]) -> Job:
         return self.update(Job(), validated_data)
@@ -98,14 +102,33 @@ class StartedRunSerializer(JobRunSerializer):
         return None if run.job is None else blackout_notice(run.job)
 
 
-class JobViewSet(viewsets.ModelViewSet[Job]):
+class JobFilter(Filters):
+    """By every column."""
+
+    tags = named("tags__name")
+
+    class Meta:
+        model = Job
+        fields = {
+            **lookups(Job, "id", "name", "description", "is_enabled", "schedule_type"),
+            **lookups(Job, "interval_seconds", "cron", "run_at", "time_zone", "catch_up"),
+            **lookups(Job, "starts_per_second", "allow_overlap", "blackouts"),
+            **lookups(Job, "start_jitter_seconds", "created_at", "updated_at"),
+            "tags__name": ["exact"],
+        }
+
+
+class JobViewSet(ResourceViewSet[Job]):
     """The saved jobs; ``POST {id}/run/`` starts one."""
 
     queryset = Job.objects.prefetch_related("tags")
     serializer_class = JobSerializer
-    filterset_fields = ["name", "is_enabled", "schedule_type", "tags__name"]
+    filterset_class = JobFilter
     search_fields = ["name", "description"]
-    ordering_fields = ["id", "name", "updated_at"]
+    ordering_fields = [
+        *("id", "name", "is_enabled", "schedule_type", "interval_seconds", "run_at", "time_zone"),
+        *("starts_per_second", "start_jitter_seconds", "created_at", "updated_at"),
+    ]
 
     def get_queryset(self) -> QuerySet[Job]:
         """Those that concern a device that the caller sees."""
@@ -136,5 +159,5 @@ class JobViewSet(viewsets.ModelViewSet[Job]):
         except JobDisabled as error:
             raise exceptions.ValidationError(str(error)) from error
         except JobBusy as error:
-            raise Refused(str(error)) from error
+            raise Conflict(str(error)) from error
         return Response(StartedRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

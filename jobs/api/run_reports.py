@@ -10,14 +10,14 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import exceptions, generics, serializers
-from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from credentials.api.errors import Conflict
+from inventory.api.transfer import FormatIsOurs
 from inventory.visibility import scope_of
-from jobs.api.runs import JobRunSerializer, MayRunJobs, Refused, retried
+from jobs.api.runs import JobRunSerializer, MayRunJobs, retried
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import GroupBy
 from jobs.reports import WRITERS, ReportFormat
@@ -105,18 +105,8 @@ class RunFailuresRetryView(APIView):
         except GroupNotFound as error:
             raise exceptions.ValidationError({"key": [str(error)]}) from error
         if not group.retry_ids:
-            raise Refused(group_was_skipped(group))
+            raise Conflict(group_was_skipped(group))
         return retried(run, request, only=group.retry_ids)
-
-
-class FormatIsOurs(DefaultContentNegotiation):
-    """Leaves ``?format=`` to the view: Django REST framework would look for a renderer."""
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        """The first one, which writes errors; the report is written without any."""
-        return renderers[0], renderers[0].media_type
 
 
 class ReportQuerySerializer(serializers.Serializer[Any]):

@@ -14,7 +14,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from credentials.api.errors import Conflict
+from credentials.api.filters import Filters, lookups, named
 from credentials.permissions import HasPermission
+from inventory.visibility import is_limited
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
 from jobs.models import JobRun
@@ -85,13 +88,6 @@ class RetrySerializer(serializers.Serializer[Any]):
     )
 
 
-class Refused(exceptions.APIException):
-    """The run or its job is not in the state for this."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-
-
 class MayRunJobs(HasPermission):
     """Who may run jobs may also stop a run and have it tried again."""
 
@@ -99,14 +95,46 @@ class MayRunJobs(HasPermission):
     message = "You may not run jobs; ask for the operator role."
 
 
+_COUNTS = (
+    "total_count",
+    "succeeded_count",
+    "failed_count",
+    "errored_count",
+    "suspect_count",
+    "skipped_count",
+    "cancelled_count",
+)
+_TIMES = ("slot_at", "created_at", "started_at", "finished_at", "deadline_at")
+
+
+class JobRunFilter(Filters):
+    """By every column; what a limited user is not shown of a run is no filter for them either."""
+
+    requested_by = named("requested_by__username")
+
+    class Meta:
+        model = JobRun
+        fields = {
+            **lookups(JobRun, "id", "job", "job_name", "status", "status_reason", "trigger"),
+            **lookups(JobRun, "retry_of", "cancelled_by", *_TIMES, "starts_per_second", *_COUNTS),
+        }
+
+    def filter_queryset(self, queryset: QuerySet[JobRun]) -> QuerySet[JobRun]:
+        if self.request is not None and is_limited(user=self.request.user):
+            for name in self.filters:
+                if name.startswith((*_COUNTS, "status_reason")):
+                    self.form.cleaned_data[name] = None
+        return super().filter_queryset(queryset)
+
+
 class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
     """The executions of jobs, newest first; they can be cancelled and tried again."""
 
     queryset = JobRun.objects.select_related("requested_by", "job")
     serializer_class = JobRunSerializer
-    filterset_fields = ["job", "status", "trigger", "retry_of"]
+    filterset_class = JobRunFilter
     search_fields = ["job_name"]
-    ordering_fields = ["id", "created_at", "started_at", "finished_at"]
+    ordering_fields = ["id", "job_name", "status", "trigger", "requested_by__username", *_TIMES]
 
     def get_queryset(self) -> QuerySet[JobRun]:
         """Those with a device that the caller sees."""
@@ -135,7 +163,7 @@ class JobRunViewSet(viewsets.ReadOnlyModelViewSet[JobRun]):
         try:
             run = request_cancel(run=run, cancelled_by=request.user.get_username())
         except RunHasEnded as error:
-            raise Refused(str(error)) from error
+            raise Conflict(str(error)) from error
         return Response(JobRunSerializer(run).data)
 
     @extend_schema(request=RetrySerializer, responses={202: JobRunSerializer})
@@ -159,5 +187,5 @@ def retried(run: JobRun, request: Request, *, only: Collection[int] | None) -> R
     except JobDisabled as error:
         raise exceptions.ValidationError(str(error)) from error
     except (NothingToRetry, JobBusy) as error:
-        raise Refused(str(error)) from error
+        raise Conflict(str(error)) from error
     return Response(JobRunSerializer(retry).data, status=status.HTTP_202_ACCEPTED)

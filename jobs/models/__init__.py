@@ -10,6 +10,13 @@ from jobs.models.detections import DetectionState, PlatformDetection
 from jobs.models.jobs import Job
 from jobs.models.logs import ConnectionLog, JobLog, RunLog
 from jobs.models.notices import ChangeNotice
+from jobs.models.notifications import (
+    NotificationAttempt,
+    NotificationEvent,
+    NotificationMessage,
+    NotificationRule,
+    NotificationTarget,
+)
 from jobs.models.results import DeviceResult
 from jobs.models.run_credentials import RunCredential
 from jobs.models.runs import JobRun
@@ -23,6 +30,11 @@ __all__ = [
     "Job",
     "JobLog",
     "JobRun",
+    "NotificationAttempt",
+    "NotificationEvent",
+    "NotificationMessage",
+    "NotificationRule",
+    "NotificationTarget",
     "PlatformDetection",
     "ReconcilerTick",
     "RunCredential",

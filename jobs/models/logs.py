@@ -21,6 +21,8 @@ class RunLog(models.Model):
         abstract = True
         ordering = ["id"]
         default_permissions = ("view",)
+        # Pages of both logs together are read by time.
+        indexes = [models.Index(fields=["created_at", "id"], name="%(class)s_by_time")]
 
     def __str__(self) -> str:
         return self.message

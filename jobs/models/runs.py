@@ -45,6 +45,8 @@ class JobRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     #: A run that is still open then is ended.
     deadline_at = models.DateTimeField()
+    #: When its end was made known to whoever wants to be told; None until then.
+    notified_at = models.DateTimeField(null=True, blank=True)
     total_count = models.PositiveIntegerField(default=0)
     succeeded_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
@@ -60,7 +62,12 @@ class JobRun(models.Model):
                 fields=["id"],
                 name="jobrun_open",
                 condition=Q(status__in=["PENDING", "RUNNING"]),
-            )
+            ),
+            models.Index(
+                fields=["id"],
+                name="jobrun_unnotified",
+                condition=Q(finished_at__isnull=False, notified_at=None),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["job", "slot_at"], name="jobrun_slot_once"),

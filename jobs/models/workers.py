@@ -33,7 +33,9 @@ class WorkerProcess(models.Model):
 class ReconcilerTick(models.Model):
     """A row per elected duty of the heartbeat: whoever moves ``last_at`` may do it.
 
-    Row 1 is that of the reconciler, row 2 that of releasing parked devices.
+    Row 1 is that of the reconciler, row 2 that of releasing parked devices, row 3
+    that of looking for overdue devices, row 4 that of asking for ``heartbeat_url``; row 5
+    says when beat last went round.
     """
 
     last_at = models.DateTimeField()

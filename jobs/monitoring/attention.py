@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from backups.models import Snapshot, SnapshotState
+from backups.selectors.freshness import overdue_count
 from jobs.choices import OPEN_RUN_STATUSES
 from jobs.models import RunCredential
 from jobs.monitoring.facts import QueueFacts, SystemFacts
@@ -29,6 +30,7 @@ def needs_a_hand(*, facts: SystemFacts) -> list[str]:
         *_git(facts),
         *_late_runs(facts),
         *_credentials(),
+        *_freshness(),
     ]
 
 
@@ -114,3 +116,12 @@ def _credentials() -> Iterator[str]:
     rows = aside.values_list("run_id", "credential__name", "reason")
     for run_id, name, reason in rows[:_CREDENTIALS_NAMED]:
         yield f"run {run_id} has set aside credential '{name}': {reason}"
+
+
+def _freshness() -> Iterator[str]:
+    count = overdue_count()
+    if count:
+        yield (
+            f"{count} device{'s' if count > 1 else ''} should have been backed up by now; "
+            "'freshness/devices/?is_overdue=true' of the API and the page Freshness name them"
+        )

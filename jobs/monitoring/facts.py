@@ -125,7 +125,11 @@ def system_facts() -> SystemFacts:
     pending = Snapshot.objects.filter(state=SnapshotState.PENDING).aggregate(
         count=Count("pk"), seconds=_age(Min("collected_at"))
     )
-    tick = ReconcilerTick.objects.annotate(seconds=_age(F("last_at"))).values_list("seconds")
+    tick = (
+        ReconcilerTick.objects.filter(pk=1)
+        .annotate(seconds=_age(F("last_at")))
+        .values_list("seconds")
+    )
     return SystemFacts(
         broker=broker,
         queues=tuple(_queues(needed, broker, workers)),

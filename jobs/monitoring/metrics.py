@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from backups.selectors.freshness import Freshness, freshness_report
 from inventory.models import Device
 from jobs.choices import OPEN_RUN_STATUSES, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
@@ -35,7 +36,7 @@ _COUNTED = (
 
 
 def metrics_text() -> bytes:
-    """All metrics in the text format 0.0.4, in eleven queries and one round trip to the broker."""
+    """All metrics in the text format 0.0.4: thirteen queries, one round trip to the broker."""
     registry = CollectorRegistry()
     registry.register(_NetRaven())
     return generate_latest(registry)
@@ -56,6 +57,7 @@ class _NetRaven(Collector):
         yield from _worker_metrics(facts)
         yield from _storage_metrics(facts)
         yield from _device_metrics()
+        yield from _freshness_metrics()
 
 
 def _run_metrics(facts: SystemFacts) -> Iterator[GaugeMetricFamily]:
@@ -196,6 +198,43 @@ def _device_metrics() -> Iterator[GaugeMetricFamily]:
         "netraven_credentials_set_aside",
         "Credentials that open runs have set aside, counted by run",
         aside.count(),
+    )
+
+
+def _freshness_metrics() -> Iterator[GaugeMetricFamily]:
+    report = freshness_report()
+    yield _labelled(
+        "netraven_devices_by_freshness",
+        "Active devices, by whether their last backup is young enough",
+        ("state",),
+        (((state,), report.counts.of(state)) for state in Freshness),
+    )
+    yield _plain(
+        "netraven_devices_overdue",
+        "Active devices whose next backup should have been there",
+        report.counts.overdue,
+    )
+    yield _labelled(
+        "netraven_tag_devices_by_freshness",
+        "The same by tag; a device counts for each of its tags",
+        ("tag", "state"),
+        (((one.tag, state), one.counts.of(state)) for one in report.tags for state in Freshness),
+    )
+    yield _labelled(
+        "netraven_tag_devices_overdue",
+        "Active devices of a tag whose next backup should have been there",
+        ("tag",),
+        (((one.tag,), one.counts.overdue) for one in report.tags),
+    )
+    yield _labelled(
+        "netraven_tag_objective_seconds",
+        "How old the last backup of a device with the tag may be",
+        ("tag",),
+        (
+            ((one.tag,), one.objective_hours * 3600)
+            for one in report.tags
+            if one.objective_hours is not None
+        ),
     )
 
 

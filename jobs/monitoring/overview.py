@@ -23,6 +23,31 @@ _LAST_RUNS = 5
 def system_overview() -> dict[str, Any]:
     """What ``/api/v1/system/`` and ``status --json`` answer, as plain values and times."""
     facts = system_facts()
+    installation = installation_facts()
+    return {
+        "versions": installation["versions"],
+        "counts": {
+            **installation["counts"],
+            "open_runs": len(facts.open_runs),
+            "pending_snapshots": facts.pending_snapshots,
+        },
+        "broker": {
+            "is_up": facts.broker.is_up,
+            "problem": facts.broker.problem,
+            "unacked": facts.broker.unacked,
+        },
+        "git_store": installation["git_store"],
+        "reconciler_seconds": facts.reconciler_seconds,
+        "workers": [asdict(worker) for worker in facts.workers],
+        "queues": [asdict(queue) for queue in facts.queues],
+        "open_runs": [asdict(run) for run in facts.open_runs],
+        "last_runs": [_last(run) for run in _last_runs()],
+        "needs_a_hand": needs_a_hand(facts=facts),
+    }
+
+
+def installation_facts() -> dict[str, Any]:
+    """``versions``, ``counts`` of what is stored, and ``git_store``; at most 7 queries."""
     problem = git_store_problem()
     return {
         "versions": _versions(),
@@ -31,26 +56,13 @@ def system_overview() -> dict[str, Any]:
             "active_devices": Device.objects.filter(is_active=True).count(),
             "jobs": Job.objects.count(),
             "runs": JobRun.objects.count(),
-            "open_runs": len(facts.open_runs),
             "snapshots": Snapshot.objects.count(),
-            "pending_snapshots": facts.pending_snapshots,
-        },
-        "broker": {
-            "is_up": facts.broker.is_up,
-            "problem": facts.broker.problem,
-            "unacked": facts.broker.unacked,
         },
         "git_store": {
             "path": str(settings.NETRAVEN.git_directory),
             "is_reachable": not problem,
             "problem": problem,
         },
-        "reconciler_seconds": facts.reconciler_seconds,
-        "workers": [asdict(worker) for worker in facts.workers],
-        "queues": [asdict(queue) for queue in facts.queues],
-        "open_runs": [asdict(run) for run in facts.open_runs],
-        "last_runs": [_last(run) for run in _last_runs()],
-        "needs_a_hand": needs_a_hand(facts=facts),
     }
 
 

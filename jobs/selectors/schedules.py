@@ -104,6 +104,22 @@ def blackout_notice(job: Job) -> str | None:
     return f"job '{job.name}' has a blackout until {until}; it holds back scheduled runs only"
 
 
+def planned_starts(job: Job) -> list[datetime]:
+    """The next five times at which ``job`` would start by itself if it were saved as it is.
+
+    In UTC. The start jitter of a job that has never been saved is not known and left out.
+    """
+    since = job.scheduled_since or timezone.now().replace(microsecond=0)
+    plan = Plan(
+        schedule=schedule_of(job, since=since),
+        job_id=job.pk or 0,
+        blackouts=parse_blackouts(job.blackouts, job.time_zone),
+        jitter_seconds=job.start_jitter_seconds if job.pk else 0,
+        catch_up=CatchUp(job.catch_up),
+    )
+    return next_starts(plan, timezone.now(), _NEXT_STARTS)
+
+
 def schedule_reports(*, jobs: Iterable[Job]) -> list[ScheduleReport]:
     """A report for each of ``jobs``, in a constant number of queries."""
     jobs = list(jobs)
@@ -116,7 +132,7 @@ def schedule_reports(*, jobs: Iterable[Job]) -> list[ScheduleReport]:
     return [
         ScheduleReport(
             job=job,
-            schedule=_in_words(job),
+            schedule=schedule_in_words(job),
             last_run=runs.get(job.pk),
             next_starts=next_starts_of(job),
         )
@@ -124,7 +140,8 @@ def schedule_reports(*, jobs: Iterable[Job]) -> list[ScheduleReport]:
     ]
 
 
-def _in_words(job: Job) -> str:
+def schedule_in_words(job: Job) -> str:
+    """As ``every 15 minutes``, or why the schedule cannot be kept."""
     try:
         words = describe(schedule_of(job, since=job.scheduled_since or job.created_at))
     except ScheduleError as error:

@@ -1,10 +1,8 @@
-"""Whether a device can be logged in to, step by step; nothing is stored, and no worker is asked."""
+"""Whether a device can be logged in to, step by step; nothing is stored."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from backups.engine.netmiko_collector.probe import StepReport, probe
@@ -17,8 +15,6 @@ from jobs.services.sessions import database_use, session_failure
 
 #: A test takes no longer than this, whatever the device is given for a backup, in seconds.
 DEADLINE_SECONDS = 25.0
-#: Devices that are tested at once.
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +71,3 @@ def connection_test(*, device: Device) -> ConnectionTest:
         error_category=found.category.value if found.category else None,
         error_message=safe_message(found.message, secrets) if found.message else None,
     )
-
-
-def connections_test(*, devices: Sequence[Device]) -> Iterator[ConnectionTest]:
-    """The tests of ``devices``, a few at once, in their order. Their zones are to be loaded."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda device: connection_test(device=device), devices)

@@ -27,10 +27,16 @@ from jobs.services.logs import job_log
 from jobs.services.runs import run_end
 
 _BATCH = 1000
+#: In place of the name of a job.
+ON_DEMAND = "backup on demand"
 
 
 class NothingToRetry(Exception):
     """No device of a run can be tried again; the message says why and what to do."""
+
+
+class NothingToBackUp(Exception):
+    """No device that was chosen can be backed up; the message says why and what to do."""
 
 
 class JobBusy(Exception):
@@ -75,6 +81,30 @@ def run_create(
         reason = "no active device carries a tag of the job"
         return _run_over_nothing(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)
     return run_over(run, devices)
+
+
+@transaction.atomic
+def run_create_over(
+    *, devices: QuerySet[Device], trigger: Trigger, requested_by: User | None
+) -> JobRun:
+    """A run of no job over the active ones of ``devices`` that ``requested_by`` sees.
+
+    Raises NothingToBackUp.
+    """
+    chosen = Device.objects.filter(pk__in=devices.order_by().values("pk"), is_active=True)
+    scope = None if requested_by is None else scope_of(user=requested_by)
+    if scope is not None:
+        chosen = chosen.filter(pk__in=scope.values("pk"))
+    found = list(chosen.order_by("hostname").only("hostname"))
+    if not found:
+        raise NothingToBackUp("no active device was chosen; choose at least one that is active")
+    run = JobRun(
+        job_name=ON_DEMAND,
+        trigger=trigger.value,
+        requested_by=requested_by,
+        starts_per_second=settings.NETRAVEN.starts_per_second,
+    )
+    return run_over(run, found)
 
 
 @transaction.atomic
@@ -191,6 +221,10 @@ def run_over(
     again = f" again what failed in run {run.retry_of_id}" if run.retry_of_id else ""
     job_log(
         run=run,
-        message=f"run of job '{run.job_name}' over {len(devices)} devices was asked for{again}",
+        message=f"{_what(run)} over {len(devices)} devices was asked for{again}",
     )
     return run
+
+
+def _what(run: JobRun) -> str:
+    return ON_DEMAND if run.job_name == ON_DEMAND else f"run of job '{run.job_name}'"

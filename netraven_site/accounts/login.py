@@ -11,9 +11,11 @@ from typing import Any
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.crypto import salted_hmac
 from rest_framework import exceptions, status
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
@@ -72,6 +74,20 @@ class RefreshView(TokenRefreshView):
     """A fresh ``access`` token for a ``refresh`` token."""
 
     throttle_classes = [LoginThrottle]
+
+
+def attempted_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
+    """By what django-axes counts an attempt: the user name, or for a stranger a keyed digest of it.
+
+    A name that nobody has may be a password in the wrong field, and attempts are kept.
+    """
+    given = credentials if credentials else request.POST
+    name = given.get("username")
+    if not isinstance(name, str):
+        return None
+    if "\x00" not in name and User.objects.filter(username=name).exists():
+        return name
+    return f"unknown {salted_hmac('netraven.attempted-name', name).hexdigest()[:16]}"
 
 
 def login_page(request: HttpRequest) -> HttpResponse:

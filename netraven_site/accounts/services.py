@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from credentials.models import Tag, TagLimit
@@ -32,7 +33,7 @@ def user_save(
     LastAdmin.
     """
     if password is not None:
-        validate_password(password, user)
+        _check_password(user, password)
         user.set_password(password)
     elif user.pk is None:
         user.set_unusable_password()
@@ -53,6 +54,13 @@ def user_delete(*, user: User) -> None:
     """Delete ``user`` with their tokens. Raises LastAdmin."""
     user.delete()
     _keep_an_admin()
+
+
+def _check_password(user: User, password: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationError({"password": error.messages}) from None
 
 
 def _set_limit(user: User, tags: Iterable[Tag] | None) -> None:

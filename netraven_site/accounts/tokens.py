@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from credentials.api.filters import Filters, filters, lookups, named
 from credentials.visibility import is_limited
 from netraven_site.models import ApiToken
 
@@ -59,6 +60,17 @@ class MadeTokenSerializer(ApiTokenSerializer):
         fields = [*ApiTokenSerializer.Meta.fields, "token"]
 
 
+class ApiTokenFilter(Filters):
+    """By every column."""
+
+    id = filters.CharFilter("token_key")
+    user = named("user__username")
+
+    class Meta:
+        model = ApiToken
+        fields = {**lookups(ApiToken, "name", "created", "expiry"), "user__username": ["exact"]}
+
+
 class ApiTokenViewSet(
     mixins.ListModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[ApiToken]
 ):
@@ -69,9 +81,9 @@ class ApiTokenViewSet(
     permission_classes = [IsAuthenticated, NotWithToken]
     lookup_field = "token_key"
     lookup_value_regex = "[0-9a-f]{15}"
-    filterset_fields = ["name", "user__username"]
+    filterset_class = ApiTokenFilter
     search_fields = ["name", "user__username"]
-    ordering_fields = ["created", "expiry", "name"]
+    ordering_fields = ["created", "expiry", "name", "user__username"]
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         """Those that the caller may see and revoke."""

@@ -12,19 +12,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from credentials.api import TagNamesField
+from credentials.api.errors import Conflict
+from credentials.api.fields import TagNamesField
+from credentials.api.filters import Filters, lookups, named
+from credentials.api.naming import NamingSerializer
 from credentials.models import TagLimit
 from credentials.permissions import IsNotLimited
 from credentials.services import tags_ensure
 from netraven_site.accounts.roles import Role
 from netraven_site.accounts.services import LastAdmin, user_delete, user_save
-from netraven_site.api_errors import Conflict
 
 _ROLES = [role.value for role in Role]
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
+class UserSerializer(NamingSerializer[User]):
     """A user; the password goes in and never out."""
+
+    natural_key = "username"
 
     password = serializers.CharField(
         write_only=True, required=False, max_length=128, trim_whitespace=False
@@ -89,14 +93,32 @@ class UserSerializer(serializers.ModelSerializer[User]):
         return User.objects.get(pk=user.pk)
 
 
+class UserFilter(Filters):
+    """By every column."""
+
+    roles = named("groups__name")
+    tag_limit = named("tag_limit__tags__name")
+
+    class Meta:
+        model = User
+        fields = {
+            **lookups(User, "id", "username", "first_name", "last_name", "email", "is_active"),
+            **lookups(User, "is_staff", "is_superuser", "last_login", "date_joined"),
+            "groups__name": ["exact"],
+        }
+
+
 class UserViewSet(viewsets.ModelViewSet[User]):
     """The users, their roles and their limits. A superuser is changed by a superuser only."""
 
     queryset = User.objects.prefetch_related("groups", "tag_limit__tags").order_by("username")
     serializer_class = UserSerializer
-    filterset_fields = ["username", "is_active", "groups__name"]
+    filterset_class = UserFilter
     search_fields = ["username", "first_name", "last_name", "email"]
-    ordering_fields = ["id", "username", "last_login", "date_joined"]
+    ordering_fields = [
+        *("id", "username", "first_name", "last_name", "email", "is_active", "is_staff"),
+        *("is_superuser", "last_login", "date_joined"),
+    ]
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), IsNotLimited()]

@@ -7,7 +7,7 @@ import io
 import secrets
 
 from credentials.services import credential_create, tags_ensure
-from inventory.services import devices_import_csv
+from inventory.imports import file_import
 from jobs.models import Job
 from jobs.schedules import job_save_scheduled
 from netraven_site.demo.simulator import DeviceSpec, SimulatorProcess
@@ -45,7 +45,7 @@ def device_specs() -> list[DeviceSpec]:
 
 def create_inventory(specs: list[DeviceSpec], simulator: SimulatorProcess) -> Job:
     """Import the devices the way a user does, with a credential and a job that share a tag."""
-    devices_import_csv(file=io.StringIO(_as_csv(specs, simulator)))
+    file_import(text=_as_csv(specs, simulator))
     tags = tags_ensure(names=[TAG])
     credential_create(name="demo log-in", username=USERNAME, password=specs[0].password, tags=tags)
     return job_save_scheduled(job=Job(name=JOB_NAME), tags=tags)

@@ -48,6 +48,7 @@ def web(config: Config) -> ProcessSpec:
     """gunicorn with threads; Django is loaded once and shared by its workers."""
     bind = f"{address_in_url(config.web_bind)}:{config.web_port}"
     options = ["--bind", bind, "--worker-class", "gthread", "--preload", "--no-control-socket"]
+    options += ["--logger-class", "netraven_site.gunicorn_log.GunicornLog"]
     options += ["--workers", str(config.web_workers), "--threads", str(config.web_threads)]
     options += ["--graceful-timeout", str(_WEB_GRACE_SECONDS), "--log-level", "warning"]
     return ProcessSpec(
@@ -170,10 +171,16 @@ def _environment(config: Config) -> dict[str, str]:
     """This process's environment. The servers' addresses come from the stack's state file."""
     data_dir = str(config.data_dir.resolve())
     paths = [str(PROJECT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {
-        "DJANGO_SETTINGS_MODULE": "netraven_site.settings",
-        "NETRAVEN_DATA_DIR": data_dir,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONUNBUFFERED": "1",
-        MARKER: data_dir,
-    }
+    # What they write goes through ``up`` to its terminal.
+    readable = {"NETRAVEN_LOG_FORMAT": "text"} if sys.stdout.isatty() else {}
+    return (
+        readable
+        | os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "netraven_site.settings",
+            "NETRAVEN_DATA_DIR": data_dir,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONUNBUFFERED": "1",
+            MARKER: data_dir,
+        }
+    )

@@ -60,14 +60,14 @@ STUCK = Fault(FaultKind.SLOW, 30_000)
 END_SECONDS = 120.0
 #: One process in place of one per command: password, then a line per device, by standard input.
 _INTRODUCE = """
-import io, sys
+import sys
 from credentials.services import credential_create, tags_ensure
-from inventory.services import devices_import_csv
+from inventory.imports import file_import
 from jobs.models import Job
 from jobs.schedules import job_save_scheduled
 password = sys.stdin.readline().strip()
 head = "hostname,ip_address,port,platform,tags"
-devices_import_csv(file=io.StringIO(head + chr(10) + sys.stdin.read()))
+file_import(text=head + chr(10) + sys.stdin.read())
 tags = tags_ensure(names=["lab"])
 credential_create(name="lab", username="netops", password=password, tags=tags)
 job_save_scheduled(job=Job(name="lab"), tags=tags)
@@ -206,6 +206,22 @@ class Lab:
             return all(statuses[name] >= count for name, count in counts.items())
 
         wait_until(reached, f"{counts} in run {run_id}", 60)
+
+    def start_stuck_run(self, sessions: int) -> int:
+        """Ask for a run, and wait until so many of its sessions are stuck; the run's id."""
+        before = self._delayed()
+        run = self.start_run(fault=STUCK)
+
+        def stuck() -> bool:
+            pairs = zip(self._delayed(), before, strict=True)
+            return sum(now > then for now, then in pairs) >= sessions
+
+        wait_until(stuck, f"{sessions} stuck sessions", 60)
+        return run
+
+    def _delayed(self) -> list[int]:
+        """How often each device has held back an answer."""
+        return [self.fleet.log(hostname)["delayed"] for hostname in self.hostnames]
 
     def wait_full_swing(self, run_id: int) -> None:
         """Until devices of the run are done, under way and waiting."""

@@ -13,7 +13,7 @@ from typing import LiteralString
 import psutil
 import pytest
 
-from tests.faults.lab import LEASE_SECONDS, SETTINGS, STUCK, Lab, has_ended
+from tests.faults.lab import LEASE_SECONDS, SETTINGS, Lab, has_ended
 from tests.support.git_repository import history
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
@@ -50,8 +50,7 @@ def test_term_lets_sessions_end_and_repeats_none(lab: Lab, recovery: Record) -> 
 def test_a_worker_without_time_hands_back_its_devices(lab: Lab, recovery: Record) -> None:
     """One is asked once and waits as long as it may, one is asked twice and ends at once."""
     lab.wait_workers()
-    run = lab.start_run(fault=STUCK)
-    lab.wait_for(run, RUNNING=12)
+    run = lab.start_stuck_run(12)
     lab.set_fault(None)
     since = lab.now()
     patient, hurried = (lab.kill(name, signal.SIGTERM) for name in ("devices1", "devices2"))
@@ -71,8 +70,7 @@ def test_a_worker_without_time_hands_back_its_devices(lab: Lab, recovery: Record
 def test_devices_of_the_isolated_pool_survive_its_end(lab: Lab, recovery: Record) -> None:
     """A whole worker is killed, then the isolated one is stopped, then one of its children dies."""
     lab.wait_workers()
-    run = lab.start_run(fault=STUCK)
-    lab.wait_for(run, RUNNING=12)
+    run = lab.start_stuck_run(12)
     since = lab.now()
     lab.kill("devices1")
     wait_until(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)

@@ -272,3 +272,14 @@ def test_what_somebody_typed_as_password_is_not_kept(client: Client, user: User)
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM axes_accessattempt")
         assert "Canary" not in json.dumps(cursor.fetchall(), default=str)
+
+
+def test_a_name_that_nobody_has_is_counted_and_not_kept(client: Client, configure: Any) -> None:
+    stranger = User(username="Canary-typed-by-mistake")
+    for _ in range(12):
+        answer = log_in(client, stranger, "x")
+    assert answer.status_code == 429
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM axes_accessattempt")
+        rows = cursor.fetchall()
+    assert rows and "Canary" not in json.dumps(rows, default=str)

@@ -445,7 +445,7 @@ def test_the_command_tells_what_it_did(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == (
         "slots answered: 0, changes answered: 0, entries mended: 0, runs started: 0,"
         " devices returned: 0, messages resent: 0, runs ended: 1, devices committed: 0,"
-        " detections ended: 0, remotes sent: 0, revisions indexed: 0\n"
+        " detections ended: 0, remotes sent: 0, targets asked: 0, revisions indexed: 0\n"
     )
 
 

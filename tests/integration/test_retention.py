@@ -384,7 +384,7 @@ def test_the_command_counts_and_deletes(configure: Callable[..., None]) -> None:
         call_command("prune", *arguments, stdout=out)
         return out.getvalue()
 
-    nothing_else = "0 suspects, 0 job logs, 0 connection logs, 0 runs, 0 dead workers\n"
+    nothing_else = "0 suspects, 0 job logs, 0 connection logs, 0 runs, 0 dead workers, 0 messages\n"
     assert run("--dry-run") == f"would delete: 2 archives, {nothing_else}"
     assert Archive.objects.count() == 3
     assert json.loads(run("--json")) == {
@@ -395,6 +395,7 @@ def test_the_command_counts_and_deletes(configure: Callable[..., None]) -> None:
         "connection_logs": 0,
         "runs": 0,
         "dead_workers": 0,
+        "messages": 0,
     }
     assert run() == f"deleted: 0 archives, {nothing_else}"
 

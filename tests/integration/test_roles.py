@@ -1,4 +1,4 @@
-"""Roles: who may do what, at every address of the API and on every page of the admin."""
+"""Roles: who may do what, at every address of the API, on every page and in the admin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from netraven_site.accounts.roles import Role, role_permissions, roles_sync
 from tests.factories import UserFactory, user_in
-from tests.support.role_matrix import admin_questions, api_questions, table
+from tests.support.role_matrix import admin_questions, api_questions, page_questions, table
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 
@@ -35,7 +35,8 @@ def test_the_document_says_what_the_site_does(tmp_path: Path) -> None:
     everybody = people()
     text = DOCUMENT.read_text(encoding="utf-8")
     right = text
-    for name, questions in (("api", api_questions()), ("admin", admin_questions())):
+    tables = {"api": api_questions(), "pages": page_questions(), "admin": admin_questions()}
+    for name, questions in tables.items():
         begin, end = f"<!-- {name} begins -->\n", f"<!-- {name} ends -->"
         before, _, rest = right.partition(begin)
         right = before + begin + table(questions, everybody) + end + rest.partition(end)[2]
@@ -52,6 +53,15 @@ def test_anonymous_callers_get_nothing_but_tokens() -> None:
     rows = table(api_questions(), {"anonymous": None}).splitlines()[2:]
     open_to_all = [row.split("`")[1] for row in rows if row.endswith("| yes |")]
     assert open_to_all == ["token/", "token/refresh/"]
+
+
+def test_strangers_open_no_page() -> None:
+    questions = page_questions()
+    assert {"/", "/devices/", "/runs/{id}/", "/devices/{id}/config/"} <= {
+        question.address for question in questions
+    }
+    rows = table(questions, {"anonymous": None}).splitlines()[2:]
+    assert [row for row in rows if not row.endswith("| no |")] == []
 
 
 def test_roles_are_there_after_migrating_and_keep_their_rights() -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
 from django.test import Client
 
 from credentials.models import TagLimit
@@ -147,3 +151,49 @@ def test_no_page_makes_a_superuser_or_changes_one(admin: User) -> None:
         assert pages.post(f"/admin/auth/user/{root.pk}/{page}/").status_code == 403, page
     shown = pages.get(f"/admin/auth/user/{viewer.pk}/change/")
     assert shown.status_code == 200 and b'name="is_superuser"' not in shown.content
+
+
+# --- Names in upper and lower case --------------------------------------------------------------
+
+
+def test_a_name_in_another_case_is_no_other_name(call: Call) -> None:
+    UserFactory.create(username="anna")
+    other = UserFactory.create(username="eve")
+    for method, path in (("POST", ""), ("PATCH", f"{other.pk}/")):
+        status, answer = call(method, path, {"username": "ANNA"})
+        assert status == 409
+        assert "'ANNA': There is already a user with this username" in answer["error"]["message"]
+    assert call("PATCH", f"{other.pk}/", {"username": "Eve"})[1]["username"] == "Eve"
+
+
+def test_no_other_door_lets_a_twin_in(admin: User) -> None:
+    UserFactory.create(username="anna")
+    other = UserFactory.create(username="eve")
+    with pytest.raises(CommandError, match="already a user 'anna'"):
+        call_command("createsuperuser", "--noinput", "--username", "Anna", "--email", "a@b.example")
+    page = Client()
+    page.force_login(UserFactory.create(is_superuser=True, is_staff=True))
+    form = {"username": "Anna", "password1": PASSWORD, "password2": PASSWORD}
+    shown = page.post("/admin/auth/user/add/", form)
+    assert shown.status_code == 200 and "already exists" in shown.content.decode()
+    changed = {"username": "Anna", "tag_limit-TOTAL_FORMS": 0, "tag_limit-INITIAL_FORMS": 0}
+    shown = page.post(f"/admin/auth/user/{other.pk}/change/", changed)
+    assert shown.status_code == 200 and "already a user" in shown.content.decode()
+    assert User.objects.filter(username__iexact="anna").count() == 1
+
+
+def test_the_database_has_the_last_word() -> None:
+    UserFactory.create(username="anna")
+    with pytest.raises(IntegrityError, match="netraven_username_unique"):
+        User.objects.bulk_create([User(username="ANNA")])
+
+
+def test_twins_of_before_are_named_when_migrating() -> None:
+    migration = import_module("netraven_site.migrations.0002_user_names_without_regard_to_case")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX netraven_username_unique")
+    User.objects.bulk_create([User(username=name) for name in ("anna", "ANNA", "eve")])
+    with pytest.raises(ValueError, match=r"rename or delete users .*: anna, ANNA"):
+        migration.refuse_twins(apps, None)
+    User.objects.get(username="ANNA").delete()
+    migration.refuse_twins(apps, None)

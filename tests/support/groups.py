@@ -8,7 +8,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 #: Tests with whole stacks of processes; one process has them while the other does the rest.
-_WITH_STACKS = ("tests/acceptance/", "tests/faults/")
+_WITH_STACKS = ("tests/acceptance/", "tests/browser/", "tests/faults/")
 
 
 class GroupScheduling(LoadFileScheduling):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from datetime import timedelta
 
 from backups.models import Snapshot
@@ -22,8 +23,8 @@ def copy_rows(snapshots: Iterable[Snapshot], count: int) -> None:
     oldest = models[0].collected_at
     copies = []
     for number in range(count):
-        copy = Snapshot.objects.get(pk=models[number % len(models)].pk)
-        copy.pk = None
-        copy.collected_at = oldest - timedelta(hours=number + 1)
-        copies.append(copy)
+        row = copy(models[number % len(models)])
+        row.pk = None
+        row.collected_at = oldest - timedelta(hours=number + 1)
+        copies.append(row)
     Snapshot.objects.bulk_create(copies)

@@ -14,6 +14,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 API = "/api/v1/"
 _ADMIN = "/admin/"
+#: Beginnings of addresses that are for programs, or in a table of their own.
+_NO_PAGES = (API[1:], _ADMIN[1:], "healthz", "metrics")
 #: No row has it: rights are asked for before anything is looked up, so 404 is a yes.
 _NO_SUCH_ID = "987654321"
 _NO_SUCH = {"token": "deadbeef", "token_key": "0" * 15}
@@ -60,6 +62,16 @@ def admin_questions() -> list[Question]:
                 deed = name if name in {"add", "delete"} else _shown(route) or "list"
                 questions.append(Question(root, deed, "GET", path))
     return questions
+
+
+def page_questions() -> list[Question]:
+    """Every page of the site that belongs neither to the API nor to the admin, and every deed."""
+    return [
+        Question(f"/{_shown(route)}", method, method, f"/{_filled(route)}")
+        for route, pattern in _patterns(get_resolver().url_patterns, "")
+        if not route.startswith(_NO_PAGES)
+        for method in _page_methods(pattern)
+    ]
 
 
 def answer_to(client: Client, question: Question) -> str:
@@ -123,6 +135,15 @@ def _methods(pattern: URLPattern) -> list[str]:
     view = callback.cls  # type: ignore[attr-defined]  # every other view of the API is a class
     names = ("get", "post", "put", "patch", "delete")
     return [name.upper() for name in names if hasattr(view, name)]
+
+
+def _page_methods(pattern: URLPattern) -> list[str]:
+    view = pattern.callback.view_class  # type: ignore[attr-defined]  # every page is a class
+    return [
+        name.upper()
+        for name in ("get", "post")
+        if name in view.http_method_names and hasattr(view, name)
+    ]
 
 
 def _filled(route: str) -> str:

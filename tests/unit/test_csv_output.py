@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credentials.csv_output import csv_cell, csv_lines
+from credentials.csv_output import csv_cell, csv_lines, csv_text
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "－1"]  # noqa: RUF001
 
@@ -32,9 +32,7 @@ def test_what_is_written_is_read_again_and_begins_no_formula(rows: list[list[str
     text = "".join(csv_lines(["one", "two"], rows))
     header, *read = list(csv.reader(io.StringIO(text, newline="")))
     assert header == ["one", "two"]
-    assert [[cell.removeprefix("'") for cell in row] for row in read] == [
-        [cell.removeprefix("'") for cell in row] for row in rows
-    ]
+    assert [[csv_text(cell) for cell in row] for row in read] == rows
     assert not any(cell.startswith(tuple("=+-@\t\r\n")) for row in read for cell in row)
 
 
@@ -51,3 +49,10 @@ def test_lines_come_one_by_one() -> None:
     assert asked == []
     assert next(lines) == "0\r\n"
     assert asked == [0]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "'=1+1", "''@x", "'quoted'", "plain", "-1", "", "'"])
+def test_a_cell_that_was_made_safe_gives_its_text_again(text: str) -> None:
+    cell = str(csv_cell(text))
+    assert csv_text(cell) == text
+    assert not cell.startswith(("=", "@", "-"))

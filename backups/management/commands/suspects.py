@@ -10,14 +10,19 @@ from django.core.management.base import CommandError, CommandParser
 from backups.engine.errors import DeviceError
 from backups.models import Snapshot, Suspect
 from backups.selectors.suspects import SuspectNotFound, suspect_newest, suspects_open
-from backups.services.suspects import SuspectNotAccepted, suspect_accept, suspect_text
+from backups.services.suspects import (
+    SuspectNotAccepted,
+    suspect_accept,
+    suspect_dismiss,
+    suspect_text,
+)
 from credentials.cipher import CipherError
 from credentials.management.base import StackCommand, command_line_user
 from inventory.selectors import DeviceNotFound, device_get
 
 
 class Command(StackCommand):
-    help = "List outputs that are not trusted, show one redacted, or accept it as it is."
+    help = "List outputs that are not trusted, show one redacted, accept or dismiss it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("hostname", nargs="?", metavar="HOST")
@@ -26,11 +31,15 @@ class Command(StackCommand):
         what.add_argument(
             "--accept", action="store_true", help="store the newest output as if it were trusted"
         )
+        what.add_argument(
+            "--dismiss", action="store_true", help="close the newest output without storing it"
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["hostname"] is None and (options["show"] or options["accept"]):
-            raise CommandError("--show and --accept need a HOST")
+        wants_one = options["show"] or options["accept"] or options["dismiss"]
+        if options["hostname"] is None and wants_one:
+            raise CommandError("--show, --accept and --dismiss need a HOST")
         try:
             self._handle(options)
         except (DeviceNotFound, SuspectNotFound, SuspectNotAccepted, CipherError) as error:
@@ -47,6 +56,8 @@ class Command(StackCommand):
             self._show(suspect_newest(device=device), as_json=options["json"])
         elif options["accept"]:
             self._accept(suspect_newest(device=device), as_json=options["json"])
+        elif options["dismiss"]:
+            self._dismiss(suspect_newest(device=device), as_json=options["json"])
         else:
             self._list(list(suspects_open().filter(device=device)), as_json=options["json"])
 
@@ -75,6 +86,13 @@ class Command(StackCommand):
             self._json(_row(suspect) | {"commit": snapshot.commit})
             return
         self.stdout.write(f"{suspect.device.hostname}: accepted, {_where(snapshot)}")
+
+    def _dismiss(self, suspect: Suspect, *, as_json: bool) -> None:
+        suspect_dismiss(suspect=suspect, dismissed_by=command_line_user())
+        if as_json:
+            self._json(_row(suspect))
+            return
+        self.stdout.write(f"{suspect.device.hostname}: dismissed")
 
     def _json(self, value: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(value))

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from backups.services.retention import archives_prune
 from credentials.management.base import StackCommand
+from jobs.notifications.retention import notifications_prune
 from jobs.services.retention import logs_prune
 from jobs.services.workers import workers_prune
 
@@ -25,6 +26,7 @@ class Command(StackCommand):
         dry_run = options["dry_run"]
         pruned = asdict(archives_prune(dry_run=dry_run)) | asdict(logs_prune(dry_run=dry_run))
         pruned["dead_workers"] = workers_prune(dry_run=dry_run)
+        pruned["messages"] = notifications_prune(dry_run=dry_run)
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": dry_run, **pruned}))
             return

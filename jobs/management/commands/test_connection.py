@@ -13,13 +13,15 @@ from backups.engine.netmiko_collector.probe import StepReport
 from credentials.management.base import StackCommand
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
-from jobs.services.connection_test import ConnectionTest, connections_test
+from jobs.services.connection_test import ConnectionTest
+from jobs.zone_tests import connections_test_from_their_zones
 
 
 class Command(StackCommand):
     help = (
-        "Log in to devices and out again, and say how each step went. Stores nothing. This "
-        "process talks to the devices itself, not a worker. The exit code is 0 only if all pass."
+        "Log in to devices and out again, and say how each step went. Stores nothing. A "
+        "worker of the device's zone does it, without a zone this process. The exit code is 0 only "
+        "if all pass."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,7 +31,8 @@ class Command(StackCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         failed = False
-        for test in connections_test(devices=_devices(options["hostnames"], options["tag"])):
+        devices = _devices(options["hostnames"], options["tag"])
+        for test in connections_test_from_their_zones(devices=devices):
             failed = failed or not test.passed
             self.stdout.write(_as_json(test) if options["json"] else _as_text(test))
         if failed:

@@ -35,6 +35,7 @@ class DeviceLog:
         concurrent_max: the most that were open at once.
         commands: how often each command was typed; what the device does not know counts as
             `(unknown)`, so that a password typed in the wrong place is not kept.
+        delayed: commands whose answer the fault `slow` has held back, or holds back now.
     """
 
     connections: int = 0
@@ -45,6 +46,7 @@ class DeviceLog:
     concurrent: int = 0
     concurrent_max: int = 0
     commands: Counter[str] = field(default_factory=Counter)
+    delayed: int = 0
 
     def connected(self) -> None:
         """Count a connection in."""
@@ -67,6 +69,7 @@ class DeviceLog:
             "concurrent": self.concurrent,
             "concurrent_max": self.concurrent_max,
             "commands": dict(self.commands),
+            "delayed": self.delayed,
         }
 
 

@@ -198,6 +198,7 @@ class CliSession(asyncssh.SSHServerSession[bytes]):
         fault = self._device.fault
         if line.strip() and fault is not None and fault.kind is FaultKind.SLOW:
             self._busy = True
+            self._device.log.delayed += 1
             self._timer = asyncio.get_running_loop().call_later(
                 fault.value / 1000, self._run_late, line
             )

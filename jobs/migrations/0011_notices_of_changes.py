@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('inventory', '0004_zone_default_credential_and_uses'),
-        ('jobs', '0008_devices_are_given_back'),
+        ('jobs', '0010_notifications'),
     ]
 
     operations = [

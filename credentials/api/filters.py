@@ -1,0 +1,40 @@
+"""Filters of lists: what can be asked of a column follows from what it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django_filters import rest_framework as filters
+
+__all__ = ["Filters", "filters", "lookups", "named"]
+
+Filters = filters.FilterSet
+
+_NUMBERS = (models.IntegerField, models.FloatField)
+
+
+def lookups(model: type[models.Model], *names: str) -> dict[str, list[str]]:
+    """What django-filter takes as ``fields``: for each column the questions that it answers.
+
+    A name alone asks for the very value; ``__icontains`` for a part of a text, ``__gte`` and
+    ``__lte`` for a range, ``__isnull`` for whether there is a value. Times are from ``__gte`` on
+    and before ``__lt``.
+    """
+    return {name: _lookups(model._meta.get_field(name)) for name in names}
+
+
+def _lookups(column: Any) -> list[str]:
+    found = ["isnull"] if column.null else []
+    if isinstance(column, models.DateTimeField):
+        return [*found, "gte", "lt"]
+    if isinstance(column, _NUMBERS):
+        return [*found, "exact", "gte", "lte"]
+    if isinstance(column, models.CharField | models.TextField) and not column.choices:
+        return [*found, "exact", "icontains"]
+    return [*found, "exact"]
+
+
+def named(path: str) -> filters.CharFilter:
+    """A filter for what goes by a name, in upper or lower case: tags, zones, credentials, users."""
+    return filters.CharFilter(path, lookup_expr="iexact")

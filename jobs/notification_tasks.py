@@ -1,0 +1,60 @@
+"""The Celery task that sends messages to people."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from jobs.notifications.collect import notifications_collect
+from jobs.notifications.delivery import messages_deliver, targets_due
+from jobs.notifications.heartbeat_url import is_time_to_ping, ping
+from jobs.queues import CONTROL_QUEUE
+from jobs.services.sessions import database_use
+
+logger = logging.getLogger(__name__)
+
+#: One that waited so long would say of another minute that all was well.
+_PING_EXPIRES_SECONDS = 50
+
+
+def notifications_send() -> int:
+    """Make messages of what has happened, and ask workers to send what is due; how many targets.
+
+    A broker that is down is no loss: the rows are due again later.
+    """
+    notifications_collect()
+    target_ids = targets_due()
+    try:
+        for target_id in target_ids:
+            deliver_messages.apply_async((target_id,), queue=CONTROL_QUEUE)
+    except (OperationalError, RedisError):
+        logger.warning("the broker is down; %s targets get their messages later", len(target_ids))
+    return len(target_ids)
+
+
+def heartbeat_send() -> None:
+    """Have a worker tell the watch that all is well: that it can says as much as that it asks."""
+    if not is_time_to_ping():
+        return
+    try:
+        ping_heartbeat.apply_async(queue=CONTROL_QUEUE, expires=_PING_EXPIRES_SECONDS)
+    except (OperationalError, RedisError):
+        logger.warning("the broker is down; whoever watches is not told that all is well")
+
+
+@shared_task(name="jobs.ping_heartbeat", ignore_result=True)
+def ping_heartbeat() -> None:
+    """Ask for ``heartbeat_url`` once."""
+    error = ping().error
+    if error:
+        logger.warning("the heartbeat was not heard: %s", error)
+
+
+@shared_task(name="jobs.deliver_messages", ignore_result=True)
+def deliver_messages(target_id: int) -> None:
+    """Send what is due to one target; nothing when somebody else is at it."""
+    with database_use():
+        messages_deliver(target_id=target_id)

@@ -1,0 +1,1 @@
+"""Telling people what happened: events from rows, messages from events, and their delivery."""

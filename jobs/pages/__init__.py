@@ -1,0 +1,1 @@
+"""The operator's pages about devices, jobs and their runs."""

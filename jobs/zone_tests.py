@@ -1,0 +1,104 @@
+"""Connection tests from where the device is reached: by a worker of its zone, if it has one.
+
+The device's id goes out in a message, and how far each step got comes back as the task's result; it
+holds no secret, and is removed when it was read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from celery import shared_task
+from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from backups.engine.collector import LogInStep
+from backups.engine.errors import ErrorCategory
+from backups.engine.netmiko_collector.probe import StepOutcome, StepReport
+from inventory.models import Device
+from jobs.queues import worker_command, zone_queue
+from jobs.services.connection_test import DEADLINE_SECONDS, ConnectionTest, connection_test
+
+#: From the message to the worker's first step, and from its last one back.
+_ON_THE_WAY_SECONDS = 10.0
+#: From the question to the end of the waiting.
+LONGEST_SECONDS = _ON_THE_WAY_SECONDS + DEADLINE_SECONDS
+_SHORTEST_WAIT_SECONDS = 0.05
+_LONGEST_WAIT_SECONDS = 0.5
+#: Devices that are tested at once.
+_AT_ONCE = 8
+
+
+def connection_test_from_its_zone(*, device: Device) -> ConnectionTest:
+    """Log in to ``device`` and out again, from a worker of its zone; without one, from here.
+
+    As ``connection_test``. Where no worker answers in time, or the broker is down, the answer says
+    so under the category ``worker_lost``. The zone is to be loaded.
+    """
+    if device.zone is None:
+        return connection_test(device=device)
+    queue = zone_queue(device.zone.name)
+    try:
+        asked = try_connection.apply_async((device.pk,), queue=queue, expires=LONGEST_SECONDS)
+        answer = _wait_for(asked)
+    except (OperationalError, RedisError):
+        return _unanswered(device, "the broker is down: start Redis and try again")
+    if answer is None:
+        return _unanswered(
+            device,
+            f"no worker of zone '{device.zone.name}' answered in time; on a host that reaches the "
+            f"zone run '{worker_command(queue)}'",
+        )
+    return _read(answer)
+
+
+def connections_test_from_their_zones(*, devices: Sequence[Device]) -> Iterator[ConnectionTest]:
+    """The tests of ``devices``, a few at once, in their order. Their zones are to be loaded."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(lambda device: connection_test_from_its_zone(device=device), devices)
+
+
+@shared_task(name="jobs.test_connection", acks_late=False)
+def try_connection(device_id: int) -> dict[str, Any] | None:
+    """The test, in a worker; None when the device has gone meanwhile."""
+    device = Device.objects.select_related("zone").filter(pk=device_id).first()
+    return None if device is None else asdict(connection_test(device=device))
+
+
+def _wait_for(asked: AsyncResult[Any]) -> dict[str, Any] | None:
+    """What the worker answered; None when it did not, in time or at all."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    wait = _SHORTEST_WAIT_SECONDS
+    while time.monotonic() < deadline:
+        meta = asked.backend.get_task_meta(asked.id, cache=False)
+        if meta["status"] in asked.backend.READY_STATES:
+            asked.forget()
+            return meta["result"] if meta["status"] == "SUCCESS" else None
+        time.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+    return None
+
+
+def _read(answer: dict[str, Any]) -> ConnectionTest:
+    steps = tuple(
+        StepReport(
+            step=LogInStep(step["step"]),
+            outcome=StepOutcome(step["outcome"]),
+            seconds=step["seconds"],
+        )
+        for step in answer["steps"]
+    )
+    return ConnectionTest(**{**answer, "steps": steps})
+
+
+def _unanswered(device: Device, message: str) -> ConnectionTest:
+    return ConnectionTest(
+        hostname=device.hostname,
+        error_category=ErrorCategory.WORKER_LOST.value,
+        error_message=message,
+    )

@@ -1,0 +1,1 @@
+"""What an attacker would try; every test is an attempt that fails."""

@@ -1,0 +1,80 @@
+"""Connection tests of devices in a zone: a worker of the zone makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.test import Client
+
+from inventory.models import Device
+from jobs import zone_tests
+from jobs.queues import zone_queue
+from jobs.zone_tests import connection_test_from_its_zone, connections_test_from_their_zones
+from netraven_site.celery import app
+from tests.factories import ZoneFactory, user_with
+from tests.support.devices import device_spec, fleet_in_thread
+from tests.support.inventory import add_credential, add_device
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("web")]
+
+PASSWORD = "Zq9-CANARY-zone"
+
+
+@pytest.fixture
+def device() -> Iterator[Device]:
+    """A device that answers, in a zone."""
+    spec = device_spec("cisco_ios", "dmz1", password=PASSWORD)
+    add_credential(spec)
+    with fleet_in_thread(spec) as fleet:
+        add_device(spec, *fleet.address("dmz1"), zone=ZoneFactory.create(name="dmz"))
+        yield Device.objects.select_related("zone").get()
+
+
+@pytest.fixture
+def zone_worker(git_directory: object) -> Iterator[None]:
+    app.control.purge()
+    options: Any = {"pool": "threads", "concurrency": 2, "perform_ping_check": False}
+    with start_worker(app, queues=[zone_queue("dmz")], loglevel="WARNING", **options):
+        yield
+
+
+@pytest.mark.usefixtures("zone_worker")
+def test_a_worker_of_the_zone_answers_step_by_step(device: Device) -> None:
+    [test] = connections_test_from_their_zones(devices=[device])
+    assert test.passed, test.error_message
+    assert [step.outcome.value for step in test.steps][:4] == ["passed"] * 4
+
+
+@pytest.mark.usefixtures("zone_worker")
+def test_what_the_device_refuses_comes_back_without_the_password(
+    device: Device, client: Client
+) -> None:
+    device.credential = add_credential(
+        device_spec("cisco_ios", "wrong", password=f"{PASSWORD}-wrong"), name="wrong"
+    )
+    device.save()
+    client.force_login(user_with("inventory.view_device", "jobs.run_job"))
+    answer = client.post(f"/api/v1/devices/{device.pk}/test-connection/")
+    assert answer.json()["error_category"] == "authentication"
+    assert PASSWORD not in answer.content.decode()
+
+
+@pytest.mark.usefixtures("zone_worker")
+def test_nothing_of_it_is_left_in_the_broker(device: Device) -> None:
+    assert connection_test_from_its_zone(device=device).passed
+    redis: Any = app.backend.client  # type: ignore[attr-defined]  # not in the stubs
+    assert not any(b"dmz1" in redis.get(key) for key in redis.keys("celery-task-meta-*"))
+
+
+def test_a_zone_without_workers_is_named_with_what_to_do(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zone_tests, "LONGEST_SECONDS", 0.2)
+    app.control.purge()
+    test = connection_test_from_its_zone(device=device)
+    app.control.purge()
+    assert test.error_category == "worker_lost"
+    assert "python manage.py worker --zone dmz" in str(test.error_message)
