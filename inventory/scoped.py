@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework import serializers
 
+from credentials.api.fields import NameField
 from credentials.models import Tag
 from credentials.scoped import NarrowFilters
 from credentials.visibility import User, tags_visible_to
@@ -28,7 +29,7 @@ class OfVisibleDevices:
         return of_visible_devices(queryset=rows, user=user, path=self.device_path)
 
 
-class VisibleSlugField(serializers.SlugRelatedField[Any]):
+class VisibleSlugField(NameField):
     """Names a row that the caller may see, or the one that is set already."""
 
     def __init__(self, visible_to: Callable[..., QuerySet[Any]], **options: Any) -> None:

@@ -79,7 +79,11 @@ class Pages(PageNumberPagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "nullable": True, "format": "uri"}
-        number = {"type": "integer"}
-        properties: dict[str, Any] = dict.fromkeys(("count", "page", "size", "pages"), number)
-        properties |= {"next": link, "previous": link, "results": schema}
-        return {"type": "object", "required": ["count", "results"], "properties": properties}
+        examples = {"count": 120, "page": 2, "size": 50, "pages": 3}
+        properties: dict[str, Any] = {
+            name: {"type": "integer", "example": number} for name, number in examples.items()
+        }
+        for name, page in (("next", 3), ("previous", 1)):
+            properties[name] = {**link, "example": f"https://netraven.example/api/v1/?page={page}"}
+        properties["results"] = schema
+        return {"type": "object", "required": list(properties), "properties": properties}

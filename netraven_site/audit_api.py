@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auditlog.models import LogEntry
+from django.core.validators import validate_ipv46_address
 from rest_framework import serializers, viewsets
 
 from credentials.api.filters import Filters, filters, lookups
@@ -47,7 +48,7 @@ class AuditFilter(Filters):
     object_id = filters.CharFilter("object_pk")
     since = filters.IsoDateTimeFilter("timestamp", lookup_expr="gte")
     until = filters.IsoDateTimeFilter("timestamp", lookup_expr="lt")
-    address = filters.CharFilter("remote_addr")
+    address = filters.CharFilter("remote_addr", validators=[validate_ipv46_address])
     object = filters.CharFilter("object_repr", lookup_expr="icontains")
     changes = filters.CharFilter(
         "changes", lookup_expr="has_key", help_text="A field that was changed."

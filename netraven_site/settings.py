@@ -281,7 +281,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["netraven_site.api.BoundedJsonParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "netraven_site.api_schema.Schema",
     "EXCEPTION_HANDLER": "netraven_site.api_errors.error_response",
 }
 SPECTACULAR_SETTINGS = {
@@ -289,6 +289,12 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Backs up the configurations of network devices and tracks every change.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # What goes in and what comes out differ: secrets, ids and what only NetRaven writes.
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "netraven_site.api_schema.add_components",
+    ],
     # The files of both pages come from the package of that name: no other host is asked.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

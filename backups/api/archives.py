@@ -148,7 +148,8 @@ def raw_download(archive: Archive, **reading: Any) -> HttpResponse:
     return download(raw, file_name=raw_file_name(archive), media_type=archive.media_type)
 
 
-_BYTES = {(200, DEFAULT_MEDIA_TYPE): OpenApiTypes.BINARY}
+#: Text for a configuration; an artefact has the media type that it came with.
+_BYTES = {(200, "*/*"): OpenApiTypes.BINARY}
 
 
 class ArchiveRawView(RawView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from backups.models import GitRemote
 from backups.selectors.remotes import lag_of, remotes_with_lag
 from backups.services.remotes import remote_save, remotes_mark_due
+from credentials.api.fields import NameField
 from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
@@ -35,10 +36,10 @@ class GitRemoteSerializer(ResourceSerializer[GitRemote]):
     #: What is no address may hold a password.
     withheld_fields = frozenset({"url"})
 
-    zone = serializers.SlugRelatedField(
+    zone = NameField(
         slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
     )
-    credential = serializers.SlugRelatedField(
+    credential = NameField(
         slug_field="name", queryset=Credential.objects.all(), required=False, allow_null=True
     )
     host_key = serializers.CharField(source="host_key_fingerprint", read_only=True)
@@ -71,7 +72,7 @@ class GitRemoteSerializer(ResourceSerializer[GitRemote]):
             "etag",
         ]
 
-    @extend_schema(responses=RemoteLagSerializer)
+    @extend_schema_field(RemoteLagSerializer)
     def get_lag(self, remote: GitRemote) -> dict[str, int | float | None]:
         lag = lag_of(remote)
         return {"snapshots": lag.snapshots, "seconds": lag.seconds}

@@ -28,7 +28,7 @@ LINES_SHOWN = 3_000
 class ConfigurationPage(DevicePage):
     """One revision line by line, the newest by default."""
 
-    title = "configuration"
+    title = "Configuration"
     template_name = "backups/configuration.html"
     tab = "config"
 

@@ -49,7 +49,7 @@ class DevicePage(Page):
         return visible_device(self.request, self.kwargs["pk"])
 
     def get_title(self) -> str:
-        return f"{self.device.hostname}: {self.title}"
+        return f"{self.title} of {self.device.hostname}"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page, or the page with the reason why there is nothing to show."""

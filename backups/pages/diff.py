@@ -120,7 +120,7 @@ class ComparingPage(DevicePage):
 class DiffPage(ComparingPage):
     """The comparison, a part at a time."""
 
-    title = "differences"
+    title = "Differences"
     template_name = "backups/diff.html"
     tab = "diff"
 

@@ -36,7 +36,7 @@ class HistoryFilter(django_filters.FilterSet):
 class HistoryPage(ListPage):
     """Every revision of one device, the newest first; two of them can be compared."""
 
-    title = "history"
+    title = "History"
     template_name = "backups/history.html"
     permissions = ("backups.view_snapshot",)
     filterset_class = HistoryFilter

@@ -22,7 +22,7 @@ class NoiseForm(forms.Form):
 class NoisePage(DevicePage):
     """What was found in so many revisions; nothing is looked for before somebody asks."""
 
-    title = "volatile lines"
+    title = "Volatile lines"
     template_name = "backups/noise.html"
     tab = "noise"
 

@@ -122,7 +122,7 @@ class SecretPage(_PlacesPage):
 class DeviceSecretsPage(DevicePage):
     """The places of one device where secrets stand, in the order of its lines."""
 
-    title = "secrets"
+    title = "Secrets"
     template_name = "backups/device_secrets.html"
     permissions = ("backups.view_secretuse",)
     tab = "secrets"

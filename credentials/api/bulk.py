@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from django.db import transaction
 from django.db.models import F, Model, QuerySet
 from django.db.models.functions import Lower
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
@@ -38,6 +39,15 @@ class BulkQuerySerializer(serializers.Serializer[Any]):
     )
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Two rows",
+            request_only=True,
+            value={"ids": [1, 2]},
+        )
+    ]
+)
 class IdsSerializer(serializers.Serializer[Any]):
     """Which rows are deleted."""
 
@@ -94,6 +104,9 @@ def _code(error: Exception) -> str:
 class BulkActions(viewsets.GenericViewSet[_M]):
     """Making, changing and deleting many rows, with the checks and traces that single ones have."""
 
+    #: For the description of the API.
+    bulk_query_class = BulkQuerySerializer
+    most_entries = MOST_ENTRIES
     #: Of the view beside this class.
     perform_create: Callable[[Any], None]
     perform_update: Callable[[Any], None]
@@ -133,6 +146,7 @@ class BulkActions(viewsets.GenericViewSet[_M]):
             written = self._each(entries, lambda entry: self._change(rows, entry))
         return Response(self._shown(written))
 
+    @extend_schema(request=IdsSerializer, responses={200: DeletedSerializer})
     @action(
         detail=False,
         methods=["post"],

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from credentials.api.fields import TagNamesField, max_sessions_field, whole_number
@@ -32,6 +33,22 @@ def _secret_field(help_text: str) -> serializers.CharField:
     )
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A password",
+            request_only=True,
+            value={
+                "name": "site-b",
+                "username": "netops",
+                "password": "correct horse battery staple",
+                "enable_secret": "staple battery",
+                "tags": ["site-b"],
+                "priority": 20,
+            },
+        )
+    ]
+)
 class CredentialSerializer(ResourceSerializer[Credential]):
     """A credential; of its secrets only whether there is one."""
 

@@ -9,6 +9,15 @@ from rest_framework import serializers
 from credentials.models import MAX_TAG_LENGTH, Tag, validate_name
 
 
+class NameField(serializers.SlugRelatedField[Any]):
+    """Names another row; what no name can be names none."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str) and "\x00" in data:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class TagNamesField(serializers.ListField):
     """Tags by name or id, in; by name, out. Who saves the object makes the names that are missing.
 

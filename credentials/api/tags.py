@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from credentials.api.fields import max_sessions_field, whole_number
 from credentials.api.filters import Filters, lookups
@@ -14,6 +15,15 @@ from credentials.permissions import IsNotLimitedToWrite
 from credentials.visibility import tags_visible_to
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A tag",
+            request_only=True,
+            value={"name": "lab", "description": "Not in production"},
+        )
+    ]
+)
 class TagSerializer(ResourceSerializer[Tag]):
     """A tag as it comes and goes."""
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api.errors import Conflict
-from credentials.api.fields import TagNamesField
+from credentials.api.fields import NameField, TagNamesField
 from credentials.api.filters import Filters, filters, lookups, named
 from credentials.api.resources import ResourceSerializer
 from credentials.permissions import MayChangeModel
@@ -30,6 +30,21 @@ from inventory.services import (
 from inventory.visibility import jump_hosts_visible_to
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A switch",
+            request_only=True,
+            value={
+                "hostname": "core-sw1",
+                "ip_address": "192.0.2.10",
+                "platform": "cisco_ios",
+                "tags": ["core", "berlin"],
+                "description": "Rack 4",
+            },
+        )
+    ]
+)
 class DeviceSerializer(ResourceSerializer[Device]):
     """A device; tags go by name, zone, credential and jump host by name, host keys by
     fingerprint.
@@ -38,7 +53,7 @@ class DeviceSerializer(ResourceSerializer[Device]):
     natural_key = "hostname"
 
     tags = TagNamesField(required=False)
-    zone = serializers.SlugRelatedField(
+    zone = NameField(
         slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
     )
     credential = VisibleSlugField(

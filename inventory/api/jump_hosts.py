@@ -6,9 +6,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from rest_framework import serializers
 
-from credentials.api.fields import TagNamesField
+from credentials.api.fields import NameField, TagNamesField
 from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
@@ -24,8 +23,8 @@ class JumpHostSerializer(ResourceSerializer[JumpHost]):
     """A jump host; tags, credential and the jump host before it go by name."""
 
     tags = TagNamesField(required=False)
-    credential = serializers.SlugRelatedField(slug_field="name", queryset=Credential.objects.all())
-    via = serializers.SlugRelatedField(
+    credential = NameField(slug_field="name", queryset=Credential.objects.all())
+    via = NameField(
         slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
     )
     host_key = fingerprint_field("host_key_fingerprint")

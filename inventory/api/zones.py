@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
-from credentials.api.fields import max_sessions_field
+from credentials.api.fields import NameField, max_sessions_field
 from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import Credential
@@ -14,11 +14,20 @@ from credentials.permissions import IsNotLimitedToWrite
 from inventory.models import Zone
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A site",
+            request_only=True,
+            value={"name": "north", "max_sessions": 20},
+        )
+    ]
+)
 class ZoneSerializer(ResourceSerializer[Zone]):
     """A zone; its default credential goes by name."""
 
     max_sessions = max_sessions_field()
-    default_credential = serializers.SlugRelatedField(
+    default_credential = NameField(
         slug_field="name",
         queryset=Credential.objects.all(),
         required=False,

@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backups.engine.detection import Certainty
 from credentials.api.errors import Conflict
 from credentials.api.filters import Filters, filters, lookups, named
 from credentials.permissions import HasPermission
@@ -18,6 +19,7 @@ from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
 from inventory.selectors import DeviceNotFound, device_find
 from inventory.visibility import scope_of
+from jobs.api.results import error_category_field
 from jobs.launch import request_detection
 from jobs.models import PlatformDetection
 from jobs.services.detection import DetectionNotAccepted, detection_accept
@@ -29,8 +31,12 @@ class PlatformDetectionSerializer(serializers.ModelSerializer[PlatformDetection]
     hostname = serializers.CharField(source="device.hostname", read_only=True)
     evidence = serializers.ListField(child=serializers.CharField(), read_only=True)
     facts = serializers.DictField(child=serializers.CharField(), read_only=True)
+    certainty = serializers.ChoiceField(
+        choices=[one.value for one in Certainty], read_only=True, allow_blank=True
+    )
+    error_category = error_category_field()
     requested_by: serializers.SlugRelatedField[User] = serializers.SlugRelatedField(
-        slug_field="username", read_only=True
+        slug_field="username", read_only=True, allow_null=True
     )
 
     class Meta:

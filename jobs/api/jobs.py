@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -31,6 +31,21 @@ from jobs.selectors.visibility import jobs_visible_to, may_change_job
 from jobs.services.run_creation import JobBusy
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Every night",
+            request_only=True,
+            value={
+                "name": "Nightly",
+                "tags": ["core"],
+                "schedule_type": "cron",
+                "cron": "0 2 * * *",
+                "time_zone": "Europe/Berlin",
+            },
+        )
+    ]
+)
 class JobSerializer(ResourceSerializer[Job]):
     """A saved definition: devices by tag, and when."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import generics, serializers
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -58,6 +58,27 @@ class LogQuerySerializer(serializers.Serializer[Any]):
         return LogQuery(oldest_first=oldest_first, **given)
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A session",
+            response_only=True,
+            value={
+                "log_type": "connection_log",
+                "id": 4711,
+                "created_at": "2026-05-01T02:00:07Z",
+                "level": "error",
+                "message": "authentication failed after 1.2 s",
+                "run_id": 7,
+                "job_id": 1,
+                "job_name": "Nightly",
+                "device_id": 12,
+                "hostname": "core-sw1",
+                "attempt": 1,
+            },
+        )
+    ]
+)
 class LogSerializer(serializers.Serializer[Any]):
     """A line of one of the logs; ``id`` counts within its log."""
 

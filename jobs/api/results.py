@@ -5,15 +5,23 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers, viewsets
 
+from backups.engine.errors import ErrorCategory
 from credentials.api.filters import Filters, filters, lookups, named
 from inventory.scoped import OfVisibleDevices
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult
 
 
+def error_category_field() -> serializers.ChoiceField:
+    """Why a device was not read; empty where nothing went wrong."""
+    choices = [category.value for category in ErrorCategory]
+    return serializers.ChoiceField(choices=choices, read_only=True, allow_blank=True)
+
+
 class DeviceResultSerializer(serializers.ModelSerializer[DeviceResult]):
     """One device in one run."""
 
+    error_category = error_category_field()
     commit = serializers.CharField(read_only=True)
     waits_for = serializers.CharField(read_only=True)
 

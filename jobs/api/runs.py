@@ -31,7 +31,7 @@ class JobRunSerializer(serializers.ModelSerializer[JobRun]):
 
     duration_seconds = serializers.FloatField(read_only=True, allow_null=True)
     requested_by: serializers.SlugRelatedField[User] = serializers.SlugRelatedField(
-        slug_field="username", read_only=True
+        slug_field="username", read_only=True, allow_null=True
     )
 
     class Meta:

@@ -61,7 +61,8 @@ class DevicePage(_DevicePage):
     parts = {"nr-timeline": "jobs/parts/timeline.html"}
 
     def get_title(self) -> str:
-        return self.device.hostname
+        # The theme writes the first letter large, which a hostname is not to suffer.
+        return f"Device {self.device.hostname}"
 
     def get_device(self) -> Device:
         found: QuerySet[Any] = devices_with_state(

@@ -16,6 +16,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import salted_hmac
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import exceptions, status
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
@@ -44,6 +45,15 @@ class LoginThrottle(SimpleRateThrottle):
         return self.cache_format % {"scope": self.scope, "ident": client_address(request)}
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A user",
+            request_only=True,
+            value={"username": "admin", "password": "correct-horse-battery"},
+        )
+    ]
+)
 class LoginSerializer(TokenObtainPairSerializer):
     """User name and password; says so when the two are not looked at any more."""
 

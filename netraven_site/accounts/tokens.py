@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from knox.auth import TokenAuthentication
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
@@ -44,6 +44,15 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
         read_only_fields = ["created", "expiry"]
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "For a program",
+            request_only=True,
+            value={"name": "ansible", "days": 90},
+        )
+    ]
+)
 class TokenRequestSerializer(serializers.Serializer[Any]):
     """What a token is for, and how long it is valid."""
 

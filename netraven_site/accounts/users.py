@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib.auth.models import User
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers, viewsets
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -25,6 +25,20 @@ from netraven_site.accounts.services import LastAdmin, user_delete, user_save
 _ROLES = [role.value for role in Role]
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "An operator",
+            request_only=True,
+            value={
+                "username": "anna",
+                "password": "correct-horse-battery",
+                "roles": ["operator"],
+                "tag_limit": ["berlin"],
+            },
+        )
+    ]
+)
 class UserSerializer(NamingSerializer[User]):
     """A user; the password goes in and never out."""
 

@@ -14,7 +14,7 @@ function drawn(canvas) {
     type: "bar",
     data: {
       labels: data.labels,
-      datasets: [{ label: data.name, data: data.values, backgroundColor: colour(TONES[data.tone]) }],
+      datasets: [{ label: data.name, data: data.values, backgroundColor: colour(TONES[data.tone]), maxBarThickness: 48 }],
     },
     options: {
       animation: false,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.up import Up
 pytestmark = pytest.mark.slow
 
 PASSWORD, ACCESS_PASSWORD = canary("Core"), canary("Access")
+VIEWER, VIEWER_PASSWORD = "vera", canary("Viewer")
 RUN_MILLISECONDS = 60_000
 DEVICES = {"core-sw1": "cisco_ios", "core-r1": "juniper_junos", "access-sw1": "arista_eos"}
 
@@ -66,7 +68,14 @@ def test_from_an_empty_installation_to_a_replaced_device(
         retry(admin, failed)
         fleet.change("core-sw1")
         read_the_change(admin)
+        search_for_it(admin)
+        acknowledge(admin)
+        restore(admin)
+        make_viewer(admin)
+        look_around(admin)
         assert admin.complaints == []
+    with visitor(browser, site) as viewer:
+        be_refused(viewer)
 
 
 def import_devices(admin: Visitor, fleet: SimulatorProcess, file: Path) -> None:
@@ -163,3 +172,84 @@ def read_the_change(admin: Visitor) -> None:
     page.get_by_label("View").select_option("unified")
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.locator("table.nr-diff-unified")).to_be_visible()
+
+
+def search_for_it(admin: Visitor) -> None:
+    """Every device without the line that the change has brought, and where it stands."""
+    page = admin.page
+    added = page.locator("table.nr-diff-unified td.nr-new").first.inner_text().strip("+ \n")
+    admin.visit("/search/")
+    page.get_by_label("Regular expression").fill(re.escape(added))
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("heading", name="core-sw1")).to_be_visible()
+    picture(page, "search")
+    page.locator(".nr-hit a").first.click()
+    page.wait_for_url(re.compile(r"/config/.*#L\d+$"))
+    expect(page.locator(".nr-l:target")).to_contain_text(added)
+    picture(page, "configuration")
+
+
+def acknowledge(admin: Visitor) -> None:
+    page = admin.page
+    admin.visit("/changes/")
+    picture(page, "changes")
+    page.get_by_label("Note").fill("planned work")
+    page.get_by_label("Ticket").fill("CHG-1")
+    page.get_by_label("Acknowledge this change on all its devices").first.check()
+    page.get_by_role("button", name="Acknowledge the ticked").click()
+    expect(page.get_by_text("planned work").first).to_be_visible()
+
+
+def restore(admin: Visitor) -> None:
+    page = admin.page
+    admin.visit("/devices/")
+    page.get_by_role("link", name="core-sw1").click()
+    picture(page, "device")
+    page.get_by_role("link", name="Configuration").first.click()
+    page.get_by_role("link", name="Restore pack").click()
+    page.get_by_label("Reason").fill("the device is dead")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Restore pack").click()
+    with zipfile.ZipFile(download.value.path()) as pack:
+        assert any(name.startswith("raw/") for name in pack.namelist())
+
+
+def make_viewer(admin: Visitor) -> None:
+    """Over the API, with the session of the browser."""
+    page = admin.page
+    cookies = {str(one.get("name")): str(one.get("value")) for one in page.context.cookies()}
+    answer = page.request.post(
+        f"{admin.site}/api/v1/users/",
+        data={
+            "username": VIEWER,
+            "password": VIEWER_PASSWORD,
+            "roles": ["viewer"],
+            "is_staff": True,
+        },
+        headers={"X-CSRFToken": cookies["csrftoken"], "Referer": admin.site},
+    )
+    assert answer.status == 201, answer.text()
+
+
+def look_around(admin: Visitor) -> None:
+    page = admin.page
+    admin.visit("/")
+    page.wait_for_load_state("networkidle")
+    picture(page, "dashboard")
+    admin.visit("/devices/")
+    picture(page, "devices")
+
+
+def be_refused(viewer: Visitor) -> None:
+    """A viewer reads what is redacted, and nothing else."""
+    page = viewer.page
+    viewer.log_in(VIEWER, VIEWER_PASSWORD)
+    viewer.visit("/devices/")
+    expect(page.get_by_role("button", name="Back up now")).to_have_count(0)
+    page.get_by_role("link", name="core-sw1").click()
+    page.get_by_role("link", name="Configuration").first.click()
+    expect(page.get_by_role("link", name="Restore pack")).to_have_count(0)
+    assert viewer.complaints == []
+    for path in ("/jobs/add/", "/credentials/", "/admin/credentials/credential/"):
+        answer = page.goto(viewer.site + path)
+        assert answer is not None and answer.status == 403, path

@@ -71,7 +71,7 @@ def git_server(folder: Path, port: int = 0) -> Iterator[GitServer]:
     server = GitServer(folder)
     if not server.repository.exists():
         server.make_repository()
-    certificate, key = _certificate(folder)
+    certificate, key = certificate_of_loopback(folder)
     server.ca_file = certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def certificate_of_loopback(folder: Path) -> tuple[Path, Path]:
     """A certificate for the loopback address that signs itself, and its key."""
     certificate, key_file = folder / "server.crt", folder / "server.key"
     if certificate.exists():

@@ -31,7 +31,7 @@ class Up:
         self.data_dir = data_dir
         self.output_file = data_dir.with_suffix(".out")
         self.web_port, self.flower_port = free_port(), free_port()
-        self._environment = _clean_environment() | {
+        self.environment = _clean_environment() | {
             "NETRAVEN_DATA_DIR": str(data_dir),
             "NETRAVEN_WEB_PORT": str(self.web_port),
             "NETRAVEN_FLOWER_PORT": str(self.flower_port),
@@ -56,7 +56,7 @@ class Up:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=_PROJECT,
-            env=self._environment,
+            env=self.environment,
             timeout=timeout,
             input=None if stdin is None else stdin.encode(),
             capture_output=True,
@@ -67,7 +67,7 @@ class Up:
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=_PROJECT,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -78,7 +78,7 @@ class Up:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=_PROJECT,
-            env=self._environment | {"DJANGO_SETTINGS_MODULE": "netraven_site.settings"},
+            env=self.environment | {"DJANGO_SETTINGS_MODULE": "netraven_site.settings"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -96,7 +96,7 @@ class Up:
         return subprocess.Popen(
             [sys.executable, "manage.py", "up", *options],
             cwd=_PROJECT,
-            env=self._environment,
+            env=self.environment,
             stdout=stdout,
             stderr=subprocess.STDOUT,
         )
