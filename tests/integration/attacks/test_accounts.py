@@ -122,7 +122,7 @@ def test_no_request_writes_a_column_that_is_not_the_callers(model: type[Model]) 
     answer = client.patch(
         f"/api/v1/{path}/{row.pk}/", json.dumps(body), content_type="application/json"
     )
-    assert answer.status_code in {200, 400}, answer.content
+    assert answer.status_code == 200, answer.content
     after = columns(row)
     assert {name for name in before if before[name] != after[name]} <= STAMPS
     assert not type(row)._default_manager.filter(pk=424242).exists()
