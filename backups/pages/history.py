@@ -50,7 +50,8 @@ class HistoryPage(ListPage):
         return f"{self.device.hostname}: {self.title}"
 
     def get_queryset(self) -> QuerySet[Snapshot]:
-        return snapshots_of(device=self.device).defer("pending_text")
+        snapshots = snapshots_of(device=self.device).defer("pending_text")
+        return snapshots.select_related("device", "acknowledgement")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(device=self.device, tab="history", **kwargs)

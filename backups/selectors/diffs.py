@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
-from backups.engine.diff.lines import align, change_counts, lines_of, unified
+from backups.engine.diff.lines import Change, align, change_counts, lines_of, unified
 from backups.engine.diff.semantic import NoSemanticDiff, semantic_diff
 from backups.engine.diff.side_by_side import Row, side_by_side
 from backups.engine.normalise import normalise_text
@@ -18,7 +18,7 @@ from inventory.platforms import UnknownPlatform, get_platform
 CONTEXT = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two revisions with their redacted texts."""
 
@@ -29,21 +29,20 @@ class Comparison:
 
     def unified(self, *, context: int = CONTEXT) -> str:
         """The unified diff with both revisions named on top; empty when nothing differs."""
-        old, new = lines_of(self.old_text), lines_of(self.new_text)
-        hunks = unified(old, new, align(old, new), context=context)
+        old, new, changes = self._aligned
+        hunks = unified(old, new, changes, context=context)
         return f"--- {_label(self.old)}\n+++ {_label(self.new)}\n{hunks}" if hunks else ""
 
     def rows(
         self, *, context: int = CONTEXT, limit: int | None = None, start: int = 0
     ) -> list[Row]:
         """Both texts next to each other: at most ``limit`` rows, from the row ``start`` on."""
-        old, new = lines_of(self.old_text), lines_of(self.new_text)
         end = None if limit is None else start + limit
-        return list(islice(self._rows(old, new, context), start, end))
+        return list(islice(side_by_side(*self._aligned, context=context), start, end))
 
     def counts(self) -> tuple[int, int]:
         """How many lines came, and how many went."""
-        return change_counts(align(lines_of(self.old_text), lines_of(self.new_text)))
+        return change_counts(self._aligned[2])
 
     def semantic(self) -> str:
         """The difference without regard to order that means nothing. Raises NoSemanticDiff."""
@@ -55,9 +54,11 @@ class Comparison:
             )
         return semantic_diff(platform, self.old_text, self.new_text)
 
-    @staticmethod
-    def _rows(old: list[str], new: list[str], context: int) -> Iterator[Row]:
-        return side_by_side(old, new, align(old, new), context=context)
+    @cached_property
+    def _aligned(self) -> tuple[list[str], list[str], list[Change]]:
+        """The lines of both texts, and the stretches in which they differ."""
+        old, new = lines_of(self.old_text), lines_of(self.new_text)
+        return old, new, align(old, new)
 
 
 def compare(*, old: Snapshot, new: Snapshot, ignore_volatile: bool = True) -> Comparison:

@@ -80,6 +80,7 @@ def suspect(device: Device, age: float, state: SuspectState) -> Suspect:
         archive=archive,
         state=state,
         accepted_by="jane" if state == SuspectState.ACCEPTED else "",
+        dismissed_by="jane" if state == SuspectState.DISMISSED else "",
         collected_at=archive.collected_at,
     )
 
@@ -158,12 +159,15 @@ def test_devices_do_not_count_for_each_other(configure: Callable[..., None]) -> 
     assert [left(device) for device in devices] == [[newest] for _, newest in ids]
 
 
-def test_an_open_suspect_keeps_its_raw_copy(configure: Callable[..., None]) -> None:
+@pytest.mark.parametrize("closed", [SuspectState.OVERTAKEN, SuspectState.DISMISSED])
+def test_an_open_suspect_keeps_its_raw_copy(
+    configure: Callable[..., None], closed: SuspectState
+) -> None:
     configure(archive_retention_days=1)
     device = DeviceFactory.create()
     waiting = suspect(device, 500, SuspectState.OPEN)
-    old = suspect(device, 400, SuspectState.OVERTAKEN)
-    young = suspect(device, 0.5, SuspectState.OVERTAKEN)
+    old = suspect(device, 400, closed)
+    young = suspect(device, 0.5, closed)
     assert archives_prune() == PrunedArchives(archives=1, suspects=1)
     assert list(Suspect.objects.order_by("pk")) == [waiting, young]
     assert not Archive.objects.filter(pk=old.archive_id).exists()

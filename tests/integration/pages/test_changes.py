@@ -169,6 +169,8 @@ def test_acknowledging_says_who_when_and_why(
     text = acknowledge(client, fleet["a"], note=f" planned\n{HOSTILE} ", ticket="CHG-1")
     assert "Acknowledged on 3 devices." in text and HOSTILE not in text
     assert f"by {operator.username}" in text and "CHG-1: planned &lt;script&gt;" in text
+    history = client.get(f"/devices/{fleet['b'].device_id}/history/").content.decode()
+    assert "CHG-1: planned &lt;script&gt;" in history
     assert entries(client, "acknowledged=no") == [["d"]]
     assert entries(client, "acknowledged=yes") == [["a", "b", "c"]]
     kept = ChangeAcknowledgement.objects.get()

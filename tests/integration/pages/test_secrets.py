@@ -18,6 +18,7 @@ from tests.support.stored import store
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "git_directory")]
 
 HOSTILE = "<script>alert(1)</script>"
+TURNED = "\u202e"
 SHARED, OWN = "aaaaaaaa", "bbbbbbbb"
 
 
@@ -33,7 +34,10 @@ def devices() -> list[Device]:
     found = []
     for name, tag in (("core1", "berlin"), ("core2", "paris")):
         device = DeviceFactory.create(hostname=name, tags=[tag])
-        store(device, f"hostname {name}\nsnmp-server community <redacted:{SHARED}> RO {HOSTILE}\n")
+        store(
+            device,
+            f"hostname {name}\nsnmp-server community <redacted:{SHARED}> RO {HOSTILE}{TURNED}\n",
+        )
         found.append(device)
     store(found[0], f"snmp-server community <redacted:{SHARED}> RO\nx <redacted:{OWN}>\n")
     return found
@@ -45,7 +49,7 @@ def shown(client: Client, address: str) -> str:
     assert answer.status_code == 200, (address, answer.status_code)
     assert len(queries) <= 12, [query["sql"][:100] for query in queries]
     text = answer.content.decode()
-    assert HOSTILE not in text
+    assert HOSTILE not in text and TURNED not in text
     return text
 
 
@@ -54,6 +58,7 @@ def test_shared_secrets(client: Client, devices: list[Device]) -> None:
     text = shown(client, "/secrets/")
     assert f"/secrets/{SHARED}/" in text and OWN not in text
     assert "core1" in text and "core2" in text and "&lt;script&gt;" in text
+    assert 'title="U+202E"' in text
     assert OWN in shown(client, "/secrets/?min_devices=1")
     assert "No secret fits these filters" in shown(client, "/secrets/?hostname=core1")
     assert "Mend the filters" in shown(client, "/secrets/?min_devices=x&tag=none")

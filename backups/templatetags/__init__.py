@@ -1,0 +1,1 @@
+"""Device text in the templates of pages."""
