@@ -13,6 +13,7 @@ from celery import current_app
 from celery.utils.nodenames import gethostname
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 from django.test import Client
 from django_celery_beat.models import PeriodicTask
@@ -36,7 +37,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "git_directo
 def asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_readiness", Readiness())
     # It closes the connection of its thread, which here is that of the test.
-    monkeypatch.setattr(readiness.connection, "close", lambda: None)
+    monkeypatch.setattr("netraven_site.readiness.connection.close", lambda: None)
 
 
 def reasons(client: Client) -> dict[str, str]:
@@ -82,10 +83,10 @@ def test_a_broker_that_is_down_is_the_reason(
 def test_tables_that_are_not_up_to_date_are_the_reason(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = readiness.MigrationExecutor.migration_plan
-    monkeypatch.setattr(readiness.MigrationExecutor, "migration_plan", lambda *_: [1, 2])
+    plan = MigrationExecutor.migration_plan
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [1, 2])
     assert reasons(client)["migrations"].startswith("2 migrations are not applied")
-    monkeypatch.setattr(readiness.MigrationExecutor, "migration_plan", plan)
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", plan)
     monkeypatch.setattr(readiness, "_FRESH_SECONDS", 0.0)
     assert reasons(client) == {}
 
