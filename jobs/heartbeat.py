@@ -18,6 +18,7 @@ from jobs import leases
 from jobs.draining import listen_in_child
 from jobs.presence import Presence, identity_of
 from jobs.reconcile import reconcile_if_elected
+from jobs.services.durations import durations_write
 from jobs.services.results import leases_renew
 from jobs.waking import WAKE_SECONDS, wake_if_elected
 from jobs.watchdog import Deafness, HungThreads
@@ -86,6 +87,7 @@ def _own_duties() -> list[Duty]:
     return [
         Duty("renew leases", settings.NETRAVEN.heartbeat_seconds, _renew),
         Duty("call off sessions", _LOOK_SECONDS, leases.call_off_gone),
+        Duty("write down durations", settings.NETRAVEN.heartbeat_seconds, durations_write),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,8 +84,9 @@ def back_up(
     collection = collector.collect(
         request.target, request.credential, request.platform, request.limits, request.guard
     )
+    begun = time.monotonic()
     with _turn(collection):
-        return _outcome(request, collection, redactor, digest_key)
+        return _outcome(request, collection, redactor, digest_key, begun)
 
 
 @contextmanager
@@ -98,9 +100,13 @@ def _turn(collection: Collection) -> Iterator[None]:
 
 
 def _outcome(
-    request: BackupRequest, collection: Collection, redactor: Redactor, digest_key: bytes
+    request: BackupRequest,
+    collection: Collection,
+    redactor: Redactor,
+    digest_key: bytes,
+    begun: float,
 ) -> BackupOutcome:
-    """What ``collection`` is worth."""
+    """What ``collection`` is worth; the look at it ``begun`` then, on the monotonic clock."""
     platform, secrets = request.platform, request.credential.secrets()
     outputs = collection.outputs
     _refuse_rejected(platform, outputs, redactor, secrets)
@@ -114,7 +120,7 @@ def _outcome(
         config=None if reasons else config,
         suspicions=tuple(redactor.redact_message(reason, secrets) for reason in reasons),
         host_key=collection.host_key,
-        phase_seconds=collection.phase_seconds,
+        phase_seconds={**collection.phase_seconds, "redact": time.monotonic() - begun},
         jump_host_keys=collection.jump_host_keys,
         facts={
             fact: redactor.redact_message(value, secrets)[:VALUE_LENGTH]

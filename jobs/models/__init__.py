@@ -7,6 +7,7 @@ is a conditional update in ``jobs.services``.
 from __future__ import annotations
 
 from jobs.models.detections import DetectionState, PlatformDetection
+from jobs.models.durations import PhaseDuration
 from jobs.models.jobs import Job
 from jobs.models.logs import ConnectionLog, JobLog, RunLog
 from jobs.models.notices import ChangeNotice
@@ -35,6 +36,7 @@ __all__ = [
     "NotificationMessage",
     "NotificationRule",
     "NotificationTarget",
+    "PhaseDuration",
     "PlatformDetection",
     "ReconcilerTick",
     "RunCredential",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
 from jobs.policy.lockout import is_acceptance
+from jobs.services.durations import durations_count
 from jobs.services.fallback import credential_after
 from jobs.services.guard import RunGuard
 from jobs.services.logs import connection_log, job_log
@@ -91,8 +93,12 @@ def device_back_up(
         collector = WatchedCollector(NetmikoCollector(), claim)
         outcome = backup_collect(request=request, collector=collector)
         guard.logged_in()
+        begun = time.monotonic()
         with database_use():
-            return _store(result, claim, request, outcome)
+            done = _store(result, claim, request, outcome)
+        store = {"store": time.monotonic() - begun}
+        durations_count(phase_seconds={**outcome.phase_seconds, **store})
+        return done  # noqa: TRY300  # what storing raises is recorded as well
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
         failure = session_failure(what=f"device result {result.pk}", error=error)
     with database_use():

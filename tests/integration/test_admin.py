@@ -28,6 +28,7 @@ from jobs.models import (
     JobLog,
     JobRun,
     NotificationAttempt,
+    PhaseDuration,
     PlatformDetection,
     ReconcilerTick,
 )
@@ -77,6 +78,8 @@ def test_every_model_has_its_pages() -> None:
         ReconcilerTick.__name__,
         CurrentText.__name__,
         InstallationKey.__name__,
+        # Read as metrics.
+        PhaseDuration.__name__,
         # On the page of its message.
         NotificationAttempt.__name__,
     }

@@ -12,7 +12,7 @@ import pytest
 from celery import current_app
 from celery.utils.nodenames import gethostname
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 from django.test import Client
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "git_directo
 def asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_readiness", Readiness())
     # It closes the connection of its thread, which here is that of the test.
-    monkeypatch.setattr(connection, "close", lambda: None)
+    monkeypatch.setattr("netraven_site.readiness.connection.close", lambda: None)
 
 
 def reasons(client: Client) -> dict[str, str]:

@@ -290,11 +290,11 @@ def test_the_web_starts_with_the_right_keys_and_reaches_its_database() -> None:
 def test_a_database_that_is_down_is_no_wrong_key(tmp_path: Path) -> None:
     port = free_port()
     env = os.environ | {"DATABASE_URL": NO_DATABASE, "NETRAVEN_ALLOWED_HOSTS": "localhost"}
-    log = tmp_path / "errors.log"
+    log = tmp_path / "output.log"
     with (
-        log.open("w") as errors,
-        keys.start(*gunicorn(port), env=env, errors=errors) as web,
-        keys.start(*WORKER, env=env, errors=errors) as worker,
+        log.open("w") as output,
+        keys.start(*gunicorn(port), env=env, output=output) as web,
+        keys.start(*WORKER, env=env, output=output) as worker,
     ):
         try:
             wait_for(lambda: _status(port, "/healthz") == 200, "the web answers", 60)

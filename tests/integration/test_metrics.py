@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import yaml
 from celery import current_app
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,12 +19,29 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from backups.models import GitRemote
 from inventory.models import Device
 from jobs.choices import ResultStatus
-from jobs.models import JobRun, ReconcilerTick, RunCredential
+from jobs.models import (
+    JobRun,
+    NotificationMessage,
+    NotificationTarget,
+    PhaseDuration,
+    ReconcilerTick,
+    RunCredential,
+)
 from jobs.monitoring.metrics import metrics_text
+from jobs.services import durations
+from jobs.services.durations import durations_count, durations_write
 from netraven_site.config import PROJECT_DIR
-from tests.factories import CredentialFactory, DeviceResultFactory, JobRunFactory, UserFactory
+from tests.factories import (
+    CredentialFactory,
+    DeviceFactory,
+    DeviceResultFactory,
+    JobRunFactory,
+    UserFactory,
+    ZoneFactory,
+)
 from tests.support.failures import ended_run, failed_result, many_failed
 from tests.support.workers import alive
 
@@ -161,4 +182,134 @@ def test_a_scrape_asks_few_queries_for_any_number_of_devices() -> None:
     DeviceResultFactory.create(status=ResultStatus.PENDING.value)
     with CaptureQueriesContext(connection) as queries:
         metrics_text()
-    assert len(queries) < 15
+    assert len(queries) < 23
+
+
+def test_phases_are_a_histogram_that_all_workers_add_to() -> None:
+    for seconds in (0.2, 0.25, 40.0, 4000.0):
+        durations_count(phase_seconds={"collect": seconds, "store": 0.01})
+        durations_write()
+    durations_write()
+    families = text_string_to_metric_families(metrics_text().decode())
+    [family] = [one for one in families if one.name == "netraven_phase_seconds"]
+    assert family.type == "histogram"
+    found = {
+        (one.name.rpartition("_")[2], one.labels.get("le", "")): one.value
+        for one in family.samples
+        if one.labels["phase"] == "collect"
+    }
+    assert [found["bucket", le] for le in ("0.1", "0.25", "30.0", "60.0", "+Inf")] == [
+        0,
+        2,
+        2,
+        3,
+        4,
+    ]
+    assert (found["count", ""], found["sum", ""]) == (4, pytest.approx(4040.45))
+
+
+def test_durations_that_could_not_be_written_are_written_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    durations_count(phase_seconds={"connect": 1.0})
+    with monkeypatch.context() as broken:
+        broken.setattr(durations, "_WRITE", "SELECT 1/0")
+        with pytest.raises(DatabaseError), transaction.atomic():
+            durations_write()
+    durations_count(phase_seconds={"connect": 1.0})
+    durations_write()
+    assert PhaseDuration.objects.get(phase="connect").count == 2
+
+
+def test_places_remotes_and_messages_are_told() -> None:
+    zone = ZoneFactory.create(name="dmz")
+    device = DeviceFactory.create(zone=zone, platform="frr")
+    DeviceResultFactory.create(device=device)
+    GitRemote.objects.create(name="mirror", url="https://git.example.org/x.git", failures=3)
+    target = NotificationTarget.objects.create(name="noc", failures=2)
+    NotificationMessage.objects.create(
+        target=target, key="x", subject="x", state="FAILED", due_at=timezone.now()
+    )
+    by_place = samples("netraven_device_results_last_day_by_place")
+    assert by_place == {("frr", "PENDING", "dmz"): 1}
+    assert samples("netraven_git_remote_failures") == {("mirror",): 3}
+    assert samples("netraven_git_remote_lag_snapshots") == {("mirror",): 0}
+    assert samples("netraven_notification_target_failures") == {("noc",): 2}
+    assert samples("netraven_notifications")["FAILED",] == 1
+    assert samples("netraven_archive_bytes")[()] > 0
+
+
+# --- Dashboard and alerts -----------------------------------------------------------------------
+
+MONITORING = PROJECT_DIR / "deploy" / "monitoring"
+#: What expressions of Prometheus have beside names of metrics and labels.
+_GROUPING = re.compile(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)")
+_SELECTOR = re.compile(r"\b(netraven_\w+)(?:\{([^}]*)\})?")
+
+
+def documented() -> dict[str, set[str]]:
+    """The labels of each metric, those of the histogram under each of its names."""
+    known: dict[str, set[str]] = {}
+    for line in (PROJECT_DIR / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `netraven_"):
+            name, labels, *_ = line.strip("| ").split(" | ")
+            known[name.strip("`")] = set(re.findall(r"`(\w+)`", labels))
+    histogram = known.pop("netraven_phase_seconds")
+    known |= {f"netraven_phase_seconds_{end}": histogram for end in ("bucket", "sum", "count")}
+    return known
+
+
+def alerts() -> list[dict[str, Any]]:
+    read = yaml.safe_load((MONITORING / "prometheus-alerts.yml").read_text(encoding="utf-8"))
+    return [rule for group in read["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    text = (MONITORING / "grafana-dashboard.json").read_text(encoding="utf-8")
+    return [panel for panel in json.loads(text)["panels"] if panel["type"] != "row"]
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Each expression with the words beside it that may name labels."""
+    found = [(one["expr"], str(one["annotations"])) for one in alerts()]
+    targets = [target for panel in panels() for target in panel["targets"]]
+    return found + [(one["expr"], one["legendFormat"]) for one in targets]
+
+
+def test_dashboard_and_alerts_use_metrics_and_labels_that_there_are() -> None:
+    known = documented()
+    used: set[str] = set()
+    for expression, words in expressions():
+        names = [name for name, _ in _SELECTOR.findall(expression)]
+        assert set(names) <= set(known), expression
+        used |= set(names)
+        for name, matchers in _SELECTOR.findall(expression):
+            assert set(re.findall(r"(\w+)\s*[=!]", matchers)) <= known[name], expression
+        labels = set().union(*(known[name] for name in names))
+        for grouping in _GROUPING.findall(expression):
+            assert set(re.findall(r"\w+", grouping)) <= labels, expression
+        shown = re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", words)
+        assert set(shown) <= labels | {"value"}, (expression, words)
+        assert expression.count("(") == expression.count(")")
+    assert len(used) > 25
+
+
+def test_each_alert_says_what_to_do() -> None:
+    names = [one["alert"] for one in alerts()]
+    assert len(names) == len(set(names))
+    for one in alerts():
+        assert one["labels"]["severity"] in {"warning", "critical"}
+        assert one["annotations"]["summary"] and one["annotations"]["description"]
+
+
+def test_panels_do_not_cover_each_other() -> None:
+    cells: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        own = {
+            (place["x"] + column, place["y"] + line)
+            for column in range(place["w"])
+            for line in range(place["h"])
+        }
+        assert not own & cells and place["x"] + place["w"] <= 24, panel["title"]
+        cells |= own

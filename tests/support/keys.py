@@ -51,15 +51,15 @@ def environment(*keys: str, **settings: str) -> dict[str, str]:
 
 
 def start(
-    *argv: str, env: dict[str, str], errors: IO[str] | int = subprocess.PIPE
+    *argv: str, env: dict[str, str], output: IO[str] | int = subprocess.PIPE
 ) -> subprocess.Popen[str]:
-    """Start Python with arguments, its error output going to ``errors``; the caller waits."""
+    """Start Python with arguments, both its outputs going to ``output``; the caller waits."""
     return subprocess.Popen(
         [sys.executable, *argv],
         cwd=_PROJECT,
         env=env,
-        stdout=subprocess.PIPE,
-        stderr=errors,
+        stdout=output,
+        stderr=output,
         text=True,
     )
 

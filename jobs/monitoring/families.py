@@ -1,0 +1,28 @@
+"""Figures in the form of the Prometheus client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import GaugeMetricFamily
+
+
+def plain(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    """One figure; without a sample where it is not known."""
+    metric = GaugeMetricFamily(name, text)
+    if value is not None:
+        metric.add_metric([], float(value))
+    return metric
+
+
+def labelled(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    samples: Iterable[tuple[tuple[str, ...], float]],
+) -> GaugeMetricFamily:
+    """One figure for each combination of values of ``labels``."""
+    metric = GaugeMetricFamily(name, text, labels=labels)
+    for values, figure in samples:
+        metric.add_metric([str(value) for value in values], float(figure))
+    return metric
