@@ -51,6 +51,15 @@ def address_in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def accepts(host: str, port: int) -> bool:
+    """Whether something takes TCP connections there."""
+    try:
+        socket.create_connection((host, port), timeout=_ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def answers_http(host: str, port: int, path: str, *, host_header: str | None = None) -> bool:
     """Whether a web server answers there with anything but a server error."""
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)

@@ -96,6 +96,8 @@ class Stack:
             "the workers": self._workers_answer,
             "flower": self._flower_answers,
         }
+        if self._config.syslog_bind is not None:
+            checks["the syslog listener"] = self._syslog_listens
         self._wait_for(checks, timeout)
 
     def run_until_signal(self) -> None:
@@ -196,6 +198,10 @@ class Stack:
 
     def _flower_answers(self) -> bool:
         return ports.answers_http(ports.LOOPBACK, self._config.flower_port, "/healthcheck")
+
+    def _syslog_listens(self) -> bool:
+        host = ports.local_address(str(self._config.syslog_bind))
+        return ports.accepts(host, self._config.syslog_port)
 
     def _workers_answer(self) -> bool:
         nodes = [processes.node_name(spec.name) for spec in self._workers]

@@ -42,7 +42,7 @@ _LONG_RUNNING = sorted(_OURS - {"migrate"})
 #: ``${NAME}``, ``${NAME:-default}``, ``${NAME:?message}`` and ``$$``, as Compose knows them.
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 _SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY")
-_READY_SECONDS = 60
+_READY_SECONDS = 120
 
 
 class MissingVariableError(Exception):

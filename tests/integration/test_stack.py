@@ -18,6 +18,7 @@ import pytest
 import redis
 
 from netraven_site.stack.keys import EmbeddedKeys
+from netraven_site.stack.ports import accepts, free_port
 from netraven_site.stack.state import StackState
 from tests.support.servers import local_servers, wait_until
 from tests.support.up import LOGIN, READY_SECONDS, Up
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A stack on its first start, shared by the tests that leave it as it is."""
-    up = Up(tmp_path_factory.mktemp("running") / "data")
+    syslog = {"NETRAVEN_SYSLOG_BIND": "127.0.0.1", "NETRAVEN_SYSLOG_PORT": str(free_port())}
+    up = Up(tmp_path_factory.mktemp("running") / "data", **syslog)
     try:
         yield up.start()
     finally:
@@ -45,6 +47,10 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 def test_the_web_answers(running: Up) -> None:
     assert running.http_status(running.web_port, "/healthz") == http.HTTPStatus.OK
+
+
+def test_the_syslog_listener_listens_where_it_was_told_to(running: Up) -> None:
+    assert accepts("127.0.0.1", int(running.environment["NETRAVEN_SYSLOG_PORT"]))
 
 
 def test_the_shown_login_works(running: Up) -> None:
@@ -214,10 +220,13 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("setting", ["NETRAVEN_WEB_PORT", "NETRAVEN_FLOWER_PORT"])
+@pytest.mark.parametrize(
+    "setting", ["NETRAVEN_WEB_PORT", "NETRAVEN_FLOWER_PORT", "NETRAVEN_SYSLOG_PORT"]
+)
 def test_a_taken_port_is_one_line_that_names_the_setting(tmp_path: Path, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        up = Up(tmp_path / "data", **{setting: str(taken.getsockname()[1])})
+        given = {setting: str(taken.getsockname()[1]), "NETRAVEN_SYSLOG_BIND": "127.0.0.1"}
+        up = Up(tmp_path / "data", **given)
         result = up.command("up")
     assert result.returncode != 0
     assert f"set {setting} to a free port" in result.stderr
