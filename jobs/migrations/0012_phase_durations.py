@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0009_notifications'),
+        ('jobs', '0011_notices_of_changes'),
     ]
 
     operations = [
