@@ -18,6 +18,9 @@ class Filters(filters.FilterSet):
     All of them, each with its field of a form, would take a third of the time of a page.
     """
 
+    #: All of them by name; of an instance those that its request names.
+    base_filters: dict[str, Any]
+
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         if data is not None:
             known = type(self).base_filters
