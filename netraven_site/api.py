@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.db.models.query import ModelIterable
 from rest_framework.exceptions import ParseError
 from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import PageNumberPagination
@@ -54,9 +57,32 @@ class BoundedJsonParser(JSONParser):
             raise ParseError("The JSON is nested too deeply.") from None
 
 
+def _gives_models(rows: Any) -> bool:
+    """Whether ``rows`` are those of a model, and not grouped or computed ones."""
+    kind = getattr(rows, "_iterable_class", None)
+    return isinstance(rows, QuerySet) and kind is ModelIterable
+
+
+class NarrowFirst(Paginator[Any]):
+    """Sorts the ids of long lists, and reads whole rows, with what belongs to them, of one page."""
+
+    #: Rows from which on that is worth a query.
+    long = 1000
+
+    def page(self, number: int | str) -> Page[Any]:
+        rows: Any = self.object_list
+        if not _gives_models(rows) or self.count < self.long:
+            return super().page(number)
+        number = self.validate_number(number)
+        begin = (number - 1) * self.per_page
+        ids = list(rows.values_list("pk", flat=True)[begin : begin + self.per_page])
+        return Page(rows.filter(pk__in=ids), number, self)
+
+
 class Pages(PageNumberPagination):
     """``?page=&size=`` and ``{count, page, size, pages, next, previous, results}``."""
 
+    django_paginator_class = NarrowFirst
     page_size = 50
     page_size_query_param = "size"
     max_page_size = 500
