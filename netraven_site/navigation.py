@@ -100,6 +100,7 @@ NAVIGATION: list[Entry] = [
         "items": [
             _table("Job logs", "article", "jobs.joblog"),
             _table("Connection logs", "terminal", "jobs.connectionlog"),
+            _table("Waiting changes", "pending_actions", "jobs.changenotice"),
             _table("Host key changes", "fingerprint", "inventory.hostkeychange"),
             _table("Audit log", "policy", "auditlog.logentry"),
             _table("History deletions", "delete_history", "backups.historydeletion"),

@@ -76,7 +76,7 @@ class FreshnessView(generics.GenericAPIView[DeviceFreshness]):
 class DeviceFreshnessSerializer(serializers.ModelSerializer[DeviceFreshness]):
     """A device with its last backup, and when the next one has to be there."""
 
-    zone = serializers.SlugRelatedField[Any](slug_field="name", read_only=True)
+    zone = serializers.SlugRelatedField[Any](slug_field="name", read_only=True, allow_null=True)
     tags = serializers.SlugRelatedField[Any](slug_field="name", many=True, read_only=True)
     freshness = serializers.ChoiceField(choices=_STATES, read_only=True)
     last_backup_at = serializers.DateTimeField(read_only=True, allow_null=True)

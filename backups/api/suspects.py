@@ -82,7 +82,7 @@ class SuspectFilter(Filters):
         model = Suspect
         fields = {
             **lookups(Suspect, "id", "device", "state", "run_id", "collected_at"),
-            **lookups(Suspect, "accepted_by", "decided_at", "snapshot"),
+            **lookups(Suspect, "accepted_by", "dismissed_by", "decided_at", "snapshot"),
             "device__hostname": ["exact"],
         }
 

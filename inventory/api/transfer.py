@@ -201,7 +201,10 @@ class DeviceExportView(OfVisibleDevices, generics.GenericAPIView[Device]):
 
     @extend_schema(
         parameters=[ExportQuerySerializer],
-        responses={(200, media_type): OpenApiTypes.STR for _, media_type in _FILES.values()},
+        responses={
+            (200, media_type): OpenApiTypes.ANY if kind is ExportFormat.JSON else OpenApiTypes.STR
+            for kind, (_, media_type) in _FILES.items()
+        },
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """As CSV that can be imported again, as JSON, or as an inventory for Ansible.

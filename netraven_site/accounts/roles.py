@@ -54,6 +54,7 @@ _VIEWER = frozenset(
         "backups.view_secretuse",
         "backups.view_snapshot",
         "backups.view_suspect",
+        "jobs.view_changenotice",
         "jobs.view_connectionlog",
         "jobs.view_deviceresult",
         "jobs.view_job",

@@ -18,7 +18,18 @@ from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential
 from inventory.models import CredentialUse, Device, HostKeyChange
 from jobs.choices import LogLevel
-from jobs.models import ConnectionLog, JobLog, JobRun, RunCredential, WorkerProcess
+from jobs.models import (
+    ChangeNotice,
+    ConnectionLog,
+    JobLog,
+    JobRun,
+    NotificationEvent,
+    NotificationMessage,
+    NotificationRule,
+    NotificationTarget,
+    RunCredential,
+    WorkerProcess,
+)
 from netraven_site.models import ApiToken
 from tests.factories import (
     CredentialFactory,
@@ -61,6 +72,7 @@ def a_row_of_everything() -> None:
         )
     _what_people_leave(device, credential)
     _what_workers_leave(device, credential, result.run)
+    _what_is_told(device, result.run)
 
 
 def _what_people_leave(device: Device, credential: Credential) -> None:
@@ -93,6 +105,28 @@ def _what_people_leave(device: Device, credential: Credential) -> None:
     user = UserFactory.create(first_name=HOSTILE[:100])
     user.groups.add(Group.objects.create(name=f"group{number}"))
     ApiToken.objects.create(user=user, name=HOSTILE)
+
+
+def _what_is_told(device: Device, run: JobRun) -> None:
+    now = timezone.now()
+    ChangeNotice.objects.create(
+        device=device, noticed_at=now, due_at=now, changed_by=HOSTILE, told_by=HOSTILE
+    )
+    target = NotificationTarget.objects.create(name=f"target{device.pk}", error=HOSTILE)
+    rule = NotificationRule.objects.create(name=f"rule{device.pk}", events=["run_failed"])
+    rule.targets.add(target)
+    NotificationEvent.objects.create(
+        key=f"event:{device.pk}",
+        kind="run_failed",
+        severity="critical",
+        run=run,
+        device=device,
+        subject=HOSTILE,
+        text=HOSTILE,
+    )
+    NotificationMessage.objects.create(
+        rule=rule, target=target, key=f"run:{run.pk}", run=run, subject=HOSTILE, due_at=now
+    )
 
 
 def _what_workers_leave(device: Device, credential: Credential, run: JobRun) -> None:
