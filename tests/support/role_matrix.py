@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 API = "/api/v1/"
 _ADMIN = "/admin/"
 #: Beginnings of addresses that are for programs, or in a table of their own.
-_NO_PAGES = (API[1:], _ADMIN[1:], "healthz", "metrics", "readyz")
+_NO_PAGES = (API[1:], _ADMIN[1:], "healthz", "readyz", "metrics")
 #: No row has it: rights are asked for before anything is looked up, so 404 is a yes.
 _NO_SUCH_ID = "987654321"
 _NO_SUCH = {"token": "deadbeef", "token_key": "0" * 15}
