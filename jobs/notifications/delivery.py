@@ -113,7 +113,7 @@ def _deliver(
         outcome = Outcome(error=str(error))
     except Exception as error:  # noqa: BLE001 - recorded with the message
         # What a library quotes in its message may be a part of the address.
-        logger.warning("notification.failed target=%s %s", target.pk, type(error).__name__)
+        logger.warning("a message to target %s failed: %s", target.pk, type(error).__name__)
         outcome = Outcome(error=f"an unexpected {type(error).__name__} happened")
     _record(target, message, outcome, time.monotonic() - begin, is_last=is_last)
     return outcome
