@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import zstandard
+from auditlog.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -26,9 +27,11 @@ from backups.services.artefacts import artefact_store
 from credentials.sealed_stream import SealedReader, SealedWriter
 from credentials.services import credential_set_secrets, installation_cipher
 from inventory.models import Device
+from netraven_site.audit_seals import audit_verify
 from netraven_site.config import PROJECT_DIR
 from netraven_site.installation_backup import tables
 from netraven_site.installation_backup.connection import long_transaction
+from netraven_site.models import AuditSeal
 from tests.factories import CredentialFactory, DeviceFactory
 from tests.support.git_repository import run_git
 from tests.support.stored import delete_objects, store, store_some
@@ -192,6 +195,17 @@ def test_what_was_lost_is_back(saved: Path, git_directory: Path) -> None:
     assert Snapshot.objects.count() == 4
     assert {entry.name for entry in git_directory.iterdir()} >= {"HEAD", "objects", "refs"}
     assert not list(git_directory.glob("replaced-*"))
+
+
+def test_the_audit_log_comes_back_with_its_seals(saved: Path) -> None:
+    """The trigger that seals new entries leaves alone those that were sealed before."""
+    restore(saved)
+    key = os.environ["NETRAVEN_REDACTION_KEY"]
+    assert LogEntry.objects.exists()
+    assert audit_verify(keys=[key]).problems == []
+    entries = LogEntry.objects.count()
+    DeviceFactory.create()
+    assert AuditSeal.objects.count() == LogEntry.objects.count() > entries
 
 
 def test_a_restore_that_died_before_its_commit_is_done_again(
