@@ -88,6 +88,7 @@ def installation_restore(
         tables.require_same(cursor, manifest.tables)
         tables.require_empty(cursor)
         tables.empty(cursor)
+        tables.set_triggers(cursor, enabled=False)
         _fill(cursor, read_sections(source, opener), manifest, totals)
     call_command("migrate", interactive=False, verbosity=0)
 
@@ -143,5 +144,6 @@ def _fill(
             tables.set_sequences(cursor, manifest.sequences)
             # References between rows are checked here rather than at the commit.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            tables.set_triggers(cursor, enabled=True)
             if manifest.references:
                 history_restore(pieces, manifest.references)

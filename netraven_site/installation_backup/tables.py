@@ -42,6 +42,12 @@ _SEQUENCES: Final = """
 """
 
 
+_TRIGGERS: Final = """
+    SELECT DISTINCT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace ORDER BY 1
+"""
+
+
 class Sink(Protocol):
     """Takes bytes."""
 
@@ -110,6 +116,19 @@ def empty(cursor: Cursor) -> None:
     """Take all rows out of all tables that are copied."""
     names = sql.SQL(", ").join(map(sql.Identifier, tables_of(cursor)))
     cursor.execute(sql.SQL("TRUNCATE {}").format(names))
+
+
+def set_triggers(cursor: Cursor, *, enabled: bool) -> None:
+    """Let NetRaven's own triggers act or not; what they would write is in the backup already.
+
+    Those that keep references between rows right are not meant. To be enabled when the references
+    were checked, in the same transaction.
+    """
+    cursor.execute(_TRIGGERS)
+    deed = sql.SQL("ENABLE" if enabled else "DISABLE")
+    for (table,) in cursor.fetchall():
+        statement = sql.SQL("ALTER TABLE {} {} TRIGGER USER").format(sql.Identifier(table), deed)
+        cursor.execute(statement)
 
 
 def set_sequences(cursor: Cursor, sequences: Iterable[Sequence]) -> None:
