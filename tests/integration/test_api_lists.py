@@ -34,6 +34,7 @@ from tests.factories import (
     backup_outcome,
     user_in,
 )
+from tests.support.admin_rows import told_rows
 from tests.support.role_matrix import API, api_questions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
@@ -197,6 +198,7 @@ def _rows(count: int) -> None:
         backup_store(device=device, outcome=suspect, label=label)
         DeviceResultFactory.create(run=run, device=device, snapshot=snapshot)
         PlatformDetectionFactory.create(device=device, requested_by=user)
+        told_rows(device, run)
         remote_save(
             remote=GitRemote(
                 name=f"r{user.pk}",

@@ -72,7 +72,7 @@ def a_row_of_everything() -> None:
         )
     _what_people_leave(device, credential)
     _what_workers_leave(device, credential, result.run)
-    _what_is_told(device, result.run)
+    told_rows(device, result.run)
 
 
 def _what_people_leave(device: Device, credential: Credential) -> None:
@@ -107,7 +107,8 @@ def _what_people_leave(device: Device, credential: Credential) -> None:
     ApiToken.objects.create(user=user, name=HOSTILE)
 
 
-def _what_is_told(device: Device, run: JobRun) -> None:
+def told_rows(device: Device, run: JobRun) -> None:
+    """A notice of a change, and everything that a message takes; once per device and run."""
     now = timezone.now()
     ChangeNotice.objects.create(
         device=device, noticed_at=now, due_at=now, changed_by=HOSTILE, told_by=HOSTILE

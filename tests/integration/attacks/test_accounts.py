@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "git_directo
 
 #: What a caller is allowed to say, by resource; all other columns of the row stay as they are.
 WRITABLE: dict[type[Model], tuple[str, set[str]]] = {
-    Tag: ("tags", {"name", "description", "max_sessions"}),
+    Tag: ("tags", {"name", "description", "max_sessions", "freshness_hours"}),
     Zone: ("zones", {"name", "description", "host_key_mode", "max_sessions", "default_credential"}),
     Credential: (
         "credentials",
