@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --requirement
 
-.PHONY: help demo up test faults check format bench lock clean
+.PHONY: help demo up test faults check format docs bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -31,6 +31,9 @@ format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: .venv/dev ## Make a site of the documents in var/site
+	$(BIN)/mkdocs build --strict
+
 bench: .venv/dev ## Measure; docs/benchmarks.md explains the figures
 	$(BIN)/python -m benchmarks.commit_cost
 	$(BIN)/python -m benchmarks.redaction
@@ -42,6 +45,9 @@ bench: .venv/dev ## Measure; docs/benchmarks.md explains the figures
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.run_growth
 	$(BIN)/python -m benchmarks.waiting
+	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.list_pages
+	$(BIN)/python -m benchmarks.syslog_flood
 
 lock: .venv/dev ## Write the lock files anew from pyproject.toml
 	for name in : -local:local -dev:local,dev; do \
