@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Model, QuerySet, expressions
+from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.transaction import TransactionManagementError
@@ -149,11 +150,12 @@ class Update:
 def insert(row: Model) -> None:
     """Insert ``row``, which has no key yet and gets it, like ``row.save(force_insert=True)``.
 
-    No signal is sent.
+    No signal is sent. Raises NotAStatement for a column that is left to a default which the
+    database computes.
     """
     sql, fields = _insertion(type(row))
     values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection=connection)
+        field.get_db_prep_save(_given(field.pre_save(row, add=True)), connection=connection)
         for field in fields
     ]
     with connection.cursor() as cursor:
@@ -162,12 +164,24 @@ def insert(row: Model) -> None:
     row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
+def _given(value: Any) -> Any:
+    """``value``, or the constant that the database would put in its place."""
+    if not isinstance(value, DatabaseDefault):
+        return value
+    default: Any = value.expression  # type: ignore[attr-defined]  # not in the stubs
+    if not isinstance(default, expressions.Value):
+        raise NotAStatement("the database computes the default of a column; give a value")
+    return default.value
+
+
 @cache
 def _insertion(model: type[Model]) -> tuple[str, Sequence[Field[Any, Any]]]:
     """The statement that inserts a row of ``model`` and gives its key, and the fields it takes."""
     fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
     query = InsertQuery(model)
-    query.insert_values(fields, [model()], raw=True)
+    # Without a value Django would write DEFAULT, which leaves no place for one.
+    defaults = {field.attname: None for field in fields if field.has_db_default()}
+    query.insert_values(fields, [model(**defaults)], raw=True)
     compiler = query.get_compiler(DEFAULT_DB_ALIAS)
     compiler.returning_fields = [model._meta.pk]
     ((sql, _),) = compiler.as_sql()

@@ -17,7 +17,7 @@ from backups.services.store import RunLabel, backup_store
 from credentials.statements import NotAStatement, Statement, Update, insert
 from inventory.models import Device
 from jobs.choices import LogLevel
-from jobs.models import DeviceResult, JobLog
+from jobs.models import DeviceResult, JobLog, NotificationEvent
 from tests.factories import (
     DeviceFactory,
     DeviceResultFactory,
@@ -144,6 +144,16 @@ def test_an_insertion_obeys_the_constraints() -> None:
     twice = DeviceResult(run=result.run, device=result.device, hostname="twice")
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(twice)
+
+
+@pytest.mark.django_db
+def test_a_column_that_was_left_to_the_database_has_its_constant() -> None:
+    result = DeviceResultFactory.create()
+    plain = DeviceResult(run=result.run, device=DeviceFactory.create(), hostname="plain")
+    insert(plain)
+    assert DeviceResult.objects.get(pk=plain.pk).changed_by == ""
+    with pytest.raises(NotAStatement):
+        insert(NotificationEvent(key="x", kind="suspect", severity="info", subject="x"))
 
 
 @pytest.mark.django_db
