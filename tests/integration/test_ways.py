@@ -195,6 +195,7 @@ def test_jump_hosts_in_the_api(call: Callable[..., tuple[int, Any]]) -> None:
     assert status == 201
     assert made == body | {
         "id": made["id"],
+        "etag": made["etag"],
         "port": 22,
         "via": None,
         "tags": ["a", "b"],
