@@ -32,7 +32,8 @@ _BESIDE = {
 }
 _COMMANDS, _API = "reference/commands.md", "reference/api.md"
 _LINK = re.compile(r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
-_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+#: A link, whose text may be code; or code, in which nothing is a link.
+_PIECE = re.compile(rf"```.*?```|{_LINK.pattern}|`[^`\n]*`", re.DOTALL)
 _ENTRY = re.compile(r"- \[(?P<title>[^\]]+)\]\((?P<target>[^)#]+)\)")
 #: What Django gives every command.
 _COMMON = frozenset(
@@ -83,25 +84,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     origin = beside.get(here, f"{_DOCS}/{here}")
     if here in (_COMMANDS, _API):
         return markdown
-    pieces, last = [], 0
-    for code in _CODE.finditer(markdown):
-        pieces += [_relinked(markdown[last : code.start()], origin, here), code[0]]
-        last = code.end()
-    return "".join([*pieces, _relinked(markdown[last:], origin, here)])
+    return _relinked(markdown, origin, here)
 
 
 def _relinked(markdown: str, origin: str, here: str) -> str:
     def link(found: re.Match[str]) -> str:
-        target, anchor = found["target"], found["anchor"] or ""
+        target, anchor = found["target"] or "", found["anchor"] or ""
         if not target or ":" in target:
             return found[0]
         place = _in_site(posixpath.normpath(posixpath.join(posixpath.dirname(origin), target)))
         if place is None:
-            return f"{found['text']} (`{target.removeprefix('../')}`)"
+            name = f"`{target.removeprefix('../')}`"
+            return found["text"] if found["text"] == name else f"{found['text']} ({name})"
         way = posixpath.relpath(place, posixpath.dirname(here) or ".")
         return f"{found['mark']}[{found['text']}]({way}{anchor})"
 
-    return _LINK.sub(link, markdown)
+    return _PIECE.sub(link, markdown)
 
 
 def _in_site(path: str) -> str | None:
