@@ -34,6 +34,7 @@ format: .venv/dev ## Format the code
 docs: .venv/dev ## Make a site of the documents in var/site
 	$(BIN)/mkdocs build --strict
 
+bench: export NETRAVEN_LOG_LEVEL = WARNING
 bench: .venv/dev ## Measure; docs/benchmarks.md explains the figures
 	$(BIN)/python -m benchmarks.commit_cost
 	$(BIN)/python -m benchmarks.redaction

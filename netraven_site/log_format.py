@@ -28,7 +28,7 @@ _SHARED: tuple[Processor, ...] = (
 #: Fields that no secret can be in.
 _CLEAN = frozenset({"time", "level", "logger"})
 #: What serves and not just answers a command: its lines are for whoever gathers logs.
-_SERVERS = frozenset({"celery", "gunicorn"})
+_SERVERS = frozenset({"celery", "gunicorn", "syslog"})
 #: What a field is about whose value nobody should read; the words of the configuration as well.
 _SECRET_FIELDS = frozenset({"token", "authorization", "cookie"})
 _HIDDEN = "<hidden>"
@@ -37,8 +37,20 @@ WITHHELD = "(withheld: this message could not be redacted)"
 
 def log_stream() -> IO[str]:
     """Standard output for servers; standard error for commands, which print their answers."""
+    return sys.stdout if _serves() else sys.stderr
+
+
+def shown_level(level: str, *, is_given: bool) -> str:
+    """The level from which lines are written, where ``level`` is the configured one or the default.
+
+    Who types a command reads its answer: beside it only warnings are shown, unless asked for more.
+    """
+    return level if is_given or _serves() else "WARNING"
+
+
+def _serves() -> bool:
     program = Path(sys.argv[0] if sys.argv else "")
-    return sys.stdout if {program.name, program.parent.name} & _SERVERS else sys.stderr
+    return bool({program.name, program.parent.name, *sys.argv[1:2]} & _SERVERS)
 
 
 def configure() -> None:

@@ -319,6 +319,9 @@ LOGGING: dict[str, Any] = {
             "class": "logging.StreamHandler",
             "stream": log_format.log_stream(),
             "formatter": "redacted",
+            "level": log_format.shown_level(
+                NETRAVEN.log_level, is_given="log_level" in NETRAVEN.model_fields_set
+            ),
         }
     },
     "root": {"handlers": ["stream"], "level": NETRAVEN.log_level},

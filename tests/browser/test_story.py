@@ -42,8 +42,8 @@ def fleet() -> Iterator[SimulatorProcess]:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a picture of what is to be seen, light and dark, if NETRAVEN_PICTURES names a folder."""
-    folder = os.environ.get("NETRAVEN_PICTURES")
+    """Keep a picture of what is to be seen, light and dark, if STORY_PICTURES names a folder."""
+    folder = os.environ.get("STORY_PICTURES")
     if folder is None:
         return
     for scheme in ("light", "dark"):
