@@ -12,22 +12,19 @@ keys are generated once into the data directory. Outside it a missing key is an 
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import (
     AliasChoices,
-    BeforeValidator,
     DirectoryPath,
     Field,
     FilePath,
-    PlainValidator,
     SecretStr,
     ValidationError,
     field_validator,
@@ -36,7 +33,6 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -44,6 +40,7 @@ from pydantic_settings import (
 
 from backups.engine.git.signing import check_signing_key
 from credentials.cipher import CipherError, parse_keys
+from netraven_site.config_types import IpAddress, NetworkList, TextList, check_url
 from netraven_site.stack.keys import EmbeddedKeys
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -58,44 +55,6 @@ _KEY_FIELDS = ("secret_key", "encryption_keys", "redaction_key")
 
 class ConfigurationError(Exception):
     """The configuration is wrong. The message has one line per wrong setting."""
-
-
-def _split(value: object) -> object:
-    """A comma-separated text as a list; a TOML list passes through."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-
-
-def _network(value: object) -> object:
-    try:
-        return ipaddress.ip_network(str(value))
-    except ValueError as error:
-        raise ValueError(f"{error}; give networks such as 127.0.0.0/8 or 10.0.0.0/8") from error
-
-
-def _ip_address(value: object) -> object:
-    try:
-        return ipaddress.ip_address(str(value))
-    except ValueError:
-        raise ValueError("it must be an address such as 192.0.2.1, 0.0.0.0 or ::") from None
-
-
-Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)]
-IpAddress = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, PlainValidator(_ip_address)]
-NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_split)]
-
-
-def _check_url(value: SecretStr | None) -> None:
-    """Raise ValueError, without the value, for a URL with no usable host and port."""
-    try:
-        if value is not None:
-            _ = urlsplit(value.get_secret_value()).port
-    except ValueError:
-        raise ValueError("its host or port cannot be read; quote special characters") from None
 
 
 def _named(name: str) -> Any:
@@ -325,7 +284,7 @@ class Config(BaseSettings):
         schemes = ("postgres://", "postgresql://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with postgresql://")
-        _check_url(value)
+        check_url(value)
         return value
 
     @field_validator("redis_url")
@@ -334,7 +293,7 @@ class Config(BaseSettings):
         schemes = ("redis://", "rediss://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("it must start with redis:// or rediss://")
-        _check_url(value)
+        check_url(value)
         return value
 
     @field_validator("heartbeat_url")
@@ -342,7 +301,7 @@ class Config(BaseSettings):
     def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
             raise ValueError("it must start with https:// or http://")
-        _check_url(value)
+        check_url(value)
         return value
 
     @field_validator("vault_address")

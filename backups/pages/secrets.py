@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import timedelta
 from typing import Any
 
@@ -68,9 +69,9 @@ class _PlacesPage(FormPage):
 
     permissions = ("backups.view_secretuse",)
 
+    @abstractmethod
     def uses(self) -> QuerySet[SecretUse]:
         """Those that the form asks for; after ``is_valid``."""
-        raise NotImplementedError
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)

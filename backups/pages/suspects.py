@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import django_filters
@@ -119,9 +120,9 @@ class _Decision(Deed):
     #: What happened, in one word.
     done: ClassVar[str]
 
+    @abstractmethod
     def decide(self, suspect: Suspect, by: str) -> None:
         """Do it. Raises SuspectNotAccepted, CipherError, DeviceError."""
-        raise NotImplementedError
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Decide in the name of the user, and say what came of it."""

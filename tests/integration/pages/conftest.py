@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def log_in(client: Client) -> Callable[..., User]:
     """Log a user of a role in; ``only`` names the tags that the user is limited to."""
-    from credentials.models import TagLimit
-    from credentials.services import tags_ensure
     from tests.factories import user_in
+    from tests.support.pages import limited_to
 
     def log_in(role: Role, only: tuple[str, ...] | None = None) -> User:
         user = user_in(role)
         if only is not None:
-            TagLimit.objects.create(user=user).tags.set(tags_ensure(names=only))
+            limited_to(user, *only)
         client.force_login(user)
         return user
 
