@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import paramiko
@@ -34,3 +35,12 @@ class BoundedPacketizer(Packetizer):
         if self._version_bytes > MAX_VERSION_BYTES:
             raise paramiko.SSHException("the version line is too long")
         return data
+
+    def close(self) -> None:
+        """See Paramiko; here also where the connection is a channel of a jump host that is gone.
+
+        Closing such a channel tells its host so, and EOFError out of that would end the thread of
+        this session before it has closed its own socket and woken who waits for it.
+        """
+        with contextlib.suppress(EOFError):
+            super().close()
