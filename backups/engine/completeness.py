@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from backups.engine.line_gate import LineGate
 from backups.engine.outputs import output_text
 from backups.engine.types import CommandOutput
 from inventory.platforms.definition import COMMON_PAGER, PlatformDefinition
@@ -121,8 +122,8 @@ def _of_one(platform: PlatformDefinition, answer: Answer, prompt: str | None) ->
             yield f"The device printed nothing for '{_quoted(answer.command)}'."
         return
     lines = [line for line in answer.text.split("\n") if line.strip()]
-    yield from _errors(platform, lines)
-    yield from _intruder(platform, lines)
+    yield from _errors(platform, answer.text, lines)
+    yield from _intruder(platform, answer.text, lines)
     if _is_echo(lines, answer.command):
         yield f"The output begins with the command '{_quoted(answer.command)}' itself."
     if _has_pager_marks(platform, lines, answer.text):
@@ -138,7 +139,7 @@ def _is_optional(platform: PlatformDefinition, asked: str) -> bool:
     )
 
 
-def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]:
+def _errors(platform: PlatformDefinition, text: str, lines: Sequence[str]) -> Iterator[str]:
     """Errors at the head, at the end, pointed at, or in great number; at most one reason.
 
     A single error line in the middle may be a quotation, so it does not count.
@@ -150,7 +151,7 @@ def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]
     if _is_error(platform, lines[-1]):
         yield f"The output ends with an error of the device: {_quoted(lines[-1])}"
         return
-    errors = _matching(platform.error_patterns, lines)
+    errors = _matching(platform.error_patterns, text, lines)
     for number in errors:
         if _POINTER.fullmatch(lines[number - 1][:_LINE_HEAD]):
             yield f"The output holds an error of the device: {_quoted(lines[number])}"
@@ -159,27 +160,29 @@ def _errors(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]
         yield f"The output holds {len(errors)} errors of the device: {_quoted(lines[errors[0]])}"
 
 
-def _intruder(platform: PlatformDefinition, lines: Sequence[str]) -> Iterator[str]:
-    for number in _matching(platform.never_in_config, lines)[:1]:
+def _intruder(platform: PlatformDefinition, text: str, lines: Sequence[str]) -> Iterator[str]:
+    for number in _matching(platform.never_in_config, text, lines)[:1]:
         yield f"The output holds what no whole configuration does: {_quoted(lines[number])}"
 
 
 def _is_error(platform: PlatformDefinition, line: str) -> bool:
-    return bool(_matching(platform.error_patterns, [line]))
+    patterns = platform.error_patterns
+    return bool(patterns) and _gate(patterns).matches(line[:_LINE_HEAD])
 
 
-def _matching(patterns: tuple[re.Pattern[str], ...], lines: Sequence[str]) -> list[int]:
-    """Numbers of the lines that begin as one of ``patterns`` says."""
+def _matching(patterns: tuple[re.Pattern[str], ...], text: str, lines: Sequence[str]) -> list[int]:
+    """Numbers of the ``lines`` of ``text`` that begin as one of ``patterns`` says."""
     if not patterns:
         return []
-    match = _any_of(patterns).match
-    return [number for number, line in enumerate(lines) if match(line[:_LINE_HEAD])]
+    gate = _gate(patterns)
+    if next(gate.spans(text), None) is None:
+        return []
+    return [number for number, line in enumerate(lines) if gate.matches(line[:_LINE_HEAD])]
 
 
 @lru_cache(maxsize=512)
-def _any_of(patterns: tuple[re.Pattern[str], ...]) -> re.Pattern[str]:
-    """One pattern in place of several: each is asked for every line of a configuration."""
-    return re.compile("|".join(f"(?:{pattern.pattern})" for pattern in patterns), re.MULTILINE)
+def _gate(patterns: tuple[re.Pattern[str], ...]) -> LineGate:
+    return LineGate(patterns)
 
 
 def _has_end(platform: PlatformDefinition, answers: Sequence[Answer]) -> bool:

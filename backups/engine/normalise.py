@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from backups.engine.line_gate import LineGate
 from inventory.platforms.definition import (
     COMMON_PAGER,
     Pager,
@@ -93,10 +94,19 @@ def clean_text(payload: bytes, *, pager: Pager = COMMON_PAGER) -> str:
 
 def neutralise(volatile: tuple[VolatileLine, ...], text: str) -> str:
     """``text`` without what changes by itself; lines end in LF."""
-    match = _gate(volatile).match
-    lines = text.split("\n")
-    kept = (_treat(volatile, line) if match(line) else line for line in lines)
-    return "\n".join([line for line in kept if line is not None])
+    pieces: list[str] = []
+    done = 0
+    for start, end in _gate(volatile).spans(text):
+        line = _treat(volatile, text[start:end])
+        pieces.append(text[done:start])
+        if line is None:
+            done = end + 1
+        else:
+            pieces.append(line)
+            done = end
+    treated = "".join([*pieces, text[done:]])
+    # The last line is left out together with the line end in front of it.
+    return treated.removesuffix("\n") if done > len(text) else treated
 
 
 def _without_pager(line: str, pager: Pager) -> str:
@@ -146,9 +156,8 @@ def _one_end(text: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _gate(volatile: tuple[VolatileLine, ...]) -> re.Pattern[str]:
-    """One pattern that matches a line if any of ``volatile`` does."""
-    return re.compile("|".join(f"(?:{line.pattern.pattern})" for line in volatile))
+def _gate(volatile: tuple[VolatileLine, ...]) -> LineGate:
+    return LineGate([line.pattern for line in volatile])
 
 
 def _treat(volatile: tuple[VolatileLine, ...], line: str) -> str | None:
