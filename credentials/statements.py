@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Field, Model, QuerySet, expressions
+from django.db.models.constants import OnConflict
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, UpdateQuery
@@ -154,14 +155,61 @@ def insert(row: Model) -> None:
     database computes.
     """
     sql, fields = _insertion(type(row))
-    values = [
-        field.get_db_prep_save(_given(field.pre_save(row, add=True)), connection=connection)
-        for field in fields
-    ]
+    values = [_prepared(field, row) for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         (row.pk,) = cursor.fetchone()
     row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+
+
+class Upsert:
+    """Rows of ``model`` that are inserted, or change those that have the same ``key``.
+
+    ``key`` names the fields of a unique constraint, ``changing`` those that are written into a row
+    that is there. All rows go in one statement. No signal is sent and no row gets its key.
+    """
+
+    def __init__(self, model: type[Model], *, key: Sequence[str], changing: Sequence[str]) -> None:
+        self._model = model
+        self._key = key
+        self._changing = changing
+
+    def run(self, rows: Sequence[Model]) -> None:
+        """Write ``rows``; two of them with the same key are refused by the database."""
+        if not rows:
+            return
+        sql, fields = self._built
+        columns = [[_prepared(field, row) for row in rows] for field in fields]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, columns)
+
+    @cached_property
+    def _built(self) -> tuple[str, Sequence[Field[Any, Any]]]:
+        field_of = self._model._meta.get_field
+        query = InsertQuery(
+            self._model,
+            on_conflict=OnConflict.UPDATE,
+            update_fields=[field_of(name) for name in self._changing],
+            unique_fields=[field_of(name) for name in self._key],
+        )
+        fields = _columns(self._model)
+        # Of one row Django would make a list of values, of several an array for each column.
+        query.insert_values(fields, [self._model(), self._model()], raw=True)
+        ((sql, values),) = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+        if len(values) != len(fields):
+            raise NotAStatement(f"{self._model.__name__} has a column that takes no array")
+        return sql, fields
+
+
+def _prepared(field: Field[Any, Any], row: Model) -> Any:
+    """The value of one column of ``row`` as it is sent."""
+    value = _given(field.pre_save(row, add=True))
+    return field.get_db_prep_save(value, connection=connection)
+
+
+def _columns(model: type[Model]) -> Sequence[Field[Any, Any]]:
+    """The columns that a new row is given: all but its key."""
+    return [field for field in model._meta.local_concrete_fields if not field.primary_key]
 
 
 def _given(value: Any) -> Any:
@@ -177,7 +225,7 @@ def _given(value: Any) -> Any:
 @cache
 def _insertion(model: type[Model]) -> tuple[str, Sequence[Field[Any, Any]]]:
     """The statement that inserts a row of ``model`` and gives its key, and the fields it takes."""
-    fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
+    fields = _columns(model)
     query = InsertQuery(model)
     # Without a value Django would write DEFAULT, which leaves no place for one.
     defaults = {field.attname: None for field in fields if field.has_db_default()}

@@ -29,7 +29,7 @@ from backups.selectors.snapshots import (
     snapshot_text,
     snapshot_texts,
 )
-from credentials.statements import Statement, Update
+from credentials.statements import Statement, Update, Upsert
 from inventory.models import Device
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,11 @@ _NEW_TEXT = Update(
 _SECRETS = Statement(
     lambda device_id: SecretUse.objects.filter(device=device_id).order_by(), device_id=int
 )
-_CHANGING = ["place", "line_number", "token", "first_seen_at", "changed_at"]
+_PUT_SECRETS = Upsert(
+    SecretUse,
+    key=["device", "place_digest", "occurrence"],
+    changing=["place", "line_number", "token", "first_seen_at", "changed_at"],
+)
 
 
 class NotIndexed(Exception):
@@ -268,9 +272,4 @@ def _put_places(
         for key, dated in after.items()
         if before.get(key) != dated
     ]
-    SecretUse.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["device", "place_digest", "occurrence"],
-        update_fields=_CHANGING,
-    )
+    _PUT_SECRETS.run(rows)

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import CharField, F, Func, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from credentials.statements import Statement
 from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.models.results import PARKED
@@ -25,6 +26,17 @@ from jobs.services.locks import lock_limits, lock_lines
 
 #: So many devices of a line are looked at in one go, at the most.
 _LOOK = 500
+#: A device of a run whose message is on its way or whose session is open.
+_UNDER_WAY = Statement(
+    lambda run_id: (
+        DeviceResult.objects.filter(
+            run=run_id, status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False
+        )
+        .only("pk")
+        .order_by()[:1]
+    ),
+    run_id=int,
+)
 
 
 @dataclass(slots=True)
@@ -110,10 +122,7 @@ def room_made(*, result: DeviceResult) -> Released:
     released = parked_release(
         lines=[key for key in result.limit_keys if parse_key(key)[0] not in kinds]
     )
-    under_way = DeviceResult.objects.filter(
-        run=result.run_id, status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False
-    )
-    if not under_way.exists():
+    if _UNDER_WAY.first(run_id=result.run_id) is None:
         released.run_ids.add(result.run_id)
     return released
 

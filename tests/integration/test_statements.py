@@ -6,15 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, ProgrammingError, transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Lower
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
+from pytest_django.fixtures import DjangoAssertNumQueries
 
-from backups.models import CurrentText
+from backups.models import CurrentText, SecretUse
 from backups.services.store import RunLabel, backup_store
-from credentials.statements import NotAStatement, Statement, Update, insert
+from credentials.statements import NotAStatement, Statement, Update, Upsert, insert
 from inventory.models import Device
 from jobs.choices import LogLevel
 from jobs.models import DeviceResult, JobLog, NotificationEvent
@@ -53,6 +54,13 @@ PACKED = Update(
     lambda device_id, packed: (CurrentText.objects.filter(device=device_id), {"packed": packed}),
     device_id=int,
     packed=bytes,
+)
+
+
+PUT_SECRETS = Upsert(
+    SecretUse,
+    key=["device", "place_digest", "occurrence"],
+    changing=["token", "changed_at"],
 )
 
 
@@ -144,6 +152,52 @@ def test_an_insertion_obeys_the_constraints() -> None:
     twice = DeviceResult(run=result.run, device=result.device, hostname="twice")
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(twice)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 3])
+def test_rows_are_inserted_or_change_those_of_the_same_key(count: int) -> None:
+    device, first, then = DeviceFactory.create(), timezone.now(), timezone.now()
+    rows = [secret_use(device, f"{number}", first, "11111111") for number in range(count)]
+    PUT_SECRETS.run(rows)
+    PUT_SECRETS.run([secret_use(device, "0", then, "22222222")])
+    stored = SecretUse.objects.filter(device=device).order_by("place_digest")
+    assert list(stored.values_list("place_digest", "token", "first_seen_at", "changed_at")) == [
+        ("0", "22222222", first, then),
+        *((f"{number}", "11111111", first, first) for number in range(1, count)),
+    ]
+
+
+@pytest.mark.django_db
+def test_no_rows_are_no_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    with django_assert_num_queries(0):
+        PUT_SECRETS.run([])
+
+
+@pytest.mark.django_db
+def test_two_rows_of_the_same_key_are_refused() -> None:
+    row = secret_use(DeviceFactory.create(), "0", timezone.now(), "11111111")
+    with pytest.raises(ProgrammingError, match="a second time"):
+        PUT_SECRETS.run([row, row])
+
+
+def test_a_model_whose_columns_take_no_array_is_refused() -> None:
+    upsert = Upsert(DeviceResult, key=["run", "device"], changing=["limit_keys"])
+    with pytest.raises(NotAStatement, match="takes no array"):
+        upsert.run([DeviceResult()])
+
+
+def secret_use(device: Device, digest: str, now: datetime, token: str) -> SecretUse:
+    return SecretUse(
+        device=device,
+        place=f"snmp-server community {digest}",
+        place_digest=digest,
+        occurrence=0,
+        line_number=1,
+        token=token,
+        first_seen_at=now,
+        changed_at=now,
+    )
 
 
 @pytest.mark.django_db
