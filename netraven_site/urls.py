@@ -17,6 +17,7 @@ from backups.api.changes import ChangeAcknowledgeView, ChangeDevicesView, Change
 from backups.api.freshness import DeviceFreshnessView, FreshnessView
 from backups.api.noise import DeviceNoiseView
 from backups.api.remotes import GitRemoteViewSet
+from backups.api.retention import RetentionPolicyViewSet
 from backups.api.search import SearchView
 from backups.api.secrets import DeviceSecretsView, SecretViewSet
 from backups.api.snapshots import (
@@ -75,6 +76,7 @@ router.register("notification-targets", NotificationTargetViewSet, basename="not
 router.register("notification-rules", NotificationRuleViewSet, basename="notification-rule")
 router.register("notifications", NotificationMessageViewSet, basename="notification")
 router.register("git-remotes", GitRemoteViewSet, basename="git-remote")
+router.register("retention-policies", RetentionPolicyViewSet, basename="retention-policy")
 router.register("tokens", ApiTokenViewSet, basename="api-token")
 router.register("audit", AuditViewSet, basename="audit")
 router.register("users", UserViewSet, basename="user")

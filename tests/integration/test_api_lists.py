@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework import serializers
 
-from backups.models import GitRemote
+from backups.models import GitRemote, RetentionPolicy
 from backups.services.remotes import remote_save
 from backups.services.store import RunLabel, backup_store
 from credentials.models import TagLimit
@@ -199,6 +199,7 @@ def _rows(count: int) -> None:
         DeviceResultFactory.create(run=run, device=device, snapshot=snapshot)
         PlatformDetectionFactory.create(device=device, requested_by=user)
         told_rows(device, run)
+        RetentionPolicy.objects.create(name=f"p{user.pk}").tags.set(device.tags.all())
         remote_save(
             remote=GitRemote(
                 name=f"r{user.pk}",

@@ -11,6 +11,7 @@ from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
+from backups.models import RetentionPolicy
 from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential, Tag, TagLimit
 from credentials.services import tags_ensure
@@ -50,6 +51,11 @@ KINDS: dict[str, tuple[Callable[[], Any], dict[str, Any], dict[str, Any]]] = {
         {"name": "bastion", "ip_address": "192.0.2.9", "credential": "login"},
         {"description": "x"},
     ),
+    "retention-policies": (
+        lambda: RetentionPolicy.objects.create(name="made"),
+        {"name": "core", "tags": ["core"], "log_days": 90},
+        {"archive_days": 730},
+    ),
 }
 MODELS = {
     "devices": Device,
@@ -58,6 +64,7 @@ MODELS = {
     "credentials": Credential,
     "jobs": Job,
     "jump-hosts": JumpHost,
+    "retention-policies": RetentionPolicy,
 }
 
 
@@ -125,6 +132,13 @@ def fields_of(answer: Any) -> dict[str, list[str]]:
             "between 1 and 1000",
         ),
         ("users", {"username": "a b"}, "username", "a b", "valid username"),
+        (
+            "retention-policies",
+            {"name": "p", "tags": ["core"], "archive_days": 0},
+            "archive_days",
+            "0",
+            "between 1",
+        ),
     ],
 )
 def test_a_message_names_field_value_and_rule(
