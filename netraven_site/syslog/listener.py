@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from jobs.launch import request_changed
@@ -21,7 +21,7 @@ from netraven_site.syslog.directory import Directory
 from netraven_site.syslog.intake import Intake
 from netraven_site.syslog.sockets import Sockets
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: How late a device that is new in the inventory is known here.
 _DIRECTORY_SECONDS: Final = 60.0
@@ -88,7 +88,7 @@ class Listener:
             intake.put_back(notices)
             if not self._is_down:
                 reason = " ".join(str(error).split())
-                logger.warning("the database does not answer; changes wait for it: %s", reason)
+                logger.warning("database.down", postponed="changes", error=reason)
             self._is_down = True
         if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._report(intake.counts)
@@ -99,8 +99,7 @@ class Listener:
         since = counts - self._reported
         self._reported = counts.copy()
         if since:
-            words = ", ".join(f"{number} {what}" for what, number in sorted(since.items()))
-            logger.info("syslog messages: %s", words)
+            logger.info("syslog.messages", **dict(sorted(since.items())))
 
 
 def _write(notices: list[Notice]) -> None:
