@@ -6,10 +6,10 @@ that is early, late, lost or doubled does no harm.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
+import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -18,7 +18,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 
 from jobs.models import ReconcilerTick
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Of entries that are due at the same time each is a tick; asking before each slows beat down.
 _ASK_SECONDS = 1.0
@@ -48,7 +48,7 @@ class SlotScheduler(DatabaseScheduler):
         try:
             ReconcilerTick.objects.update_or_create(pk=BEAT_TICK, defaults={"last_at": Now()})
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("beat leaves no sign of life: %s", type(error).__name__)
+            logger.warning("beat.sign_failed", error=type(error).__name__)
 
     def _get_crontab_exclude_query(self) -> Q:
         """No entry is left out.
@@ -81,8 +81,6 @@ class SlotScheduler(DatabaseScheduler):
                 batch_size=_BATCH,
             )
         except (DatabaseError, InterfaceError):
-            logger.exception(
-                "storing when %s entries have rung failed; it is tried again", len(rung)
-            )
+            logger.exception("beat.sync_failed", entries=len(rung))
             return
         self._dirty.clear()

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import psutil
+import structlog
 from celery import bootsteps, platforms, signals
 from celery.worker import state
 from django.conf import settings
@@ -30,7 +31,7 @@ from jobs.services.hand_back import claims_hand_back
 from jobs.services.session_watch import sessions_overdue
 from jobs.tasks import resend
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT")
 #: Tells a child of the prefork pool to hand back its device. TERM is what a time limit sends.
@@ -66,7 +67,7 @@ class Drain:
         exit_code = self._asked.get()
         seconds = settings.NETRAVEN.drain_seconds
         _exit_after(seconds + _LAST_SECONDS)
-        logger.info("stopping; %s tasks have %g s to end", len(state.reserved_requests), seconds)
+        logger.info("worker.stopping", tasks=len(state.reserved_requests), seconds=seconds)
         if not self._all_end_within(seconds):
             self._hand_back()
             os._exit(exit_code)
@@ -95,18 +96,18 @@ class Drain:
         try:
             consumer.cancel()
         except self._worker.consumer.connection_errors:
-            logger.info("the broker is down; it sends no messages")
+            logger.info("broker.down")
 
     def _hand_back(self) -> None:
         _exit_after(_LAST_SECONDS)
         requests = list(state.requests.values())
-        logger.warning("stopping now; %s tasks go to other workers", len(requests))
+        logger.warning("worker.handing_back", tasks=len(requests))
         _hand_back_devices()
         _end_children({request.worker_pid for request in requests} - {None, os.getpid()})
         errors = (MessageStateError, *self._worker.consumer.connection_errors)
         for request in requests:
             # As ``Request.reject``, but without the event loop, which may be gone.
-            request.message.reject_log_error(logger, errors, requeue=True)
+            request.message.reject_log_error(logging.getLogger(__name__), errors, requeue=True)
         signals.worker_shutdown.send(sender=self._worker)
 
 
@@ -135,7 +136,7 @@ _drain: Drain | None = None
 def recycle(reason: str) -> None:
     """Have this worker end, and its supervisor start another one."""
     if _drain is not None:
-        logger.error("%s; this worker ends, so that a fresh one takes its place", reason)
+        logger.error("worker.recycled", reason=reason)
         _drain.ask(exit_code=1)
 
 
@@ -171,9 +172,9 @@ def _hand_back_devices(*, isolated: bool = False) -> None:
             # Their parent puts back the messages of threads, but not those of children that ended.
             resend(results, isolated=True)
     except DatabaseError:
-        logger.exception("the devices of this worker could not be handed back")
+        logger.exception("worker.hand_back_failed")
     except OperationalError:
-        logger.warning("the broker is down; the devices of this worker are sent again later")
+        logger.warning("broker.down", postponed="devices", count=len(results))
     finally:
         connection.close()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
+import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -26,7 +25,7 @@ from jobs.queues import GIT_QUEUE
 from jobs.services.logs import job_log
 from jobs.services.sessions import database_use
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 def pushes_send(*, run_id: int | None = None) -> int:
@@ -40,7 +39,7 @@ def pushes_send(*, run_id: int | None = None) -> int:
         for remote_id in remote_ids:
             push_remote.apply_async((remote_id, run_id), queue=GIT_QUEUE)
     except (OperationalError, RedisError):
-        logger.warning("the broker is down; %s Git remotes are pushed to later", len(remote_ids))
+        logger.warning("broker.down", postponed="pushes", count=len(remote_ids))
     return len(remote_ids)
 
 
@@ -51,9 +50,9 @@ def push_remote(remote_id: int, run_id: int | None = None) -> None:
         with remote_alone(remote_id):
             _push(remote_id, run_id)
     except RemoteBusy:
-        logger.info("another worker pushes to Git remote %s", remote_id)
+        logger.info("git_remote.busy", remote=remote_id)
     except DeviceError as error:
-        logger.warning("Git remote %s was not pushed to: %s", remote_id, error.message)
+        logger.warning("git_remote.push_failed", remote=remote_id, error=error.message)
 
 
 @shared_task(name="jobs.maintain_git_store", ignore_result=True)
@@ -62,14 +61,14 @@ def maintain_git_store() -> None:
     try:
         done = git_store_maintain()
     except DeviceError as error:
-        logger.warning("%s", error.message)
+        logger.warning("git_store.maintenance_failed", error=error.message)
         return
     for lock in done.removed_locks:
-        logger.warning("a lock that a killed git had left in the Git store is removed: %s", lock)
+        logger.warning("git_store.lock_removed", lock=str(lock))
     logger.info(
-        "the Git store is packed: %.1f MB before, %.1f MB after",
-        done.before.bytes_on_disk / 1e6,
-        done.after.bytes_on_disk / 1e6,
+        "git_store.packed",
+        bytes_before=done.before.bytes_on_disk,
+        bytes_after=done.after.bytes_on_disk,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from celery.signals import worker_process_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import connection
@@ -23,7 +23,7 @@ from jobs.services.results import leases_renew
 from jobs.waking import WAKE_SECONDS, wake_if_elected
 from jobs.watchdog import Deafness, HungThreads
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: How long a session goes on at the most whose run was cancelled.
 _LOOK_SECONDS = 2.0
@@ -72,8 +72,9 @@ def _carry_out(duty: Duty) -> None:
     try:
         duty.carry_out()
     except Exception:
-        text = "heartbeat of process %s: to %s failed; it is tried again in %s s"
-        logger.exception(text, os.getpid(), duty.name, duty.seconds)
+        logger.exception(
+            "heartbeat.duty_failed", duty=duty.name, process=os.getpid(), retry_seconds=duty.seconds
+        )
 
 
 def _renew() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from datetime import datetime
 
+import structlog
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
@@ -26,7 +26,7 @@ from jobs.services.run_creation import (
 )
 from jobs.tasks import detect_platform, device_queue, dispatch_run
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class JobDisabled(Exception):
@@ -109,7 +109,7 @@ def request_cancel(*, run: JobRun, cancelled_by: str) -> JobRun:
     run.refresh_from_db()
     if not cancelled:
         raise RunHasEnded(f"run {run.pk} has ended already, as {run.status}")
-    logger.info("run %s of job '%s' was cancelled by %s", run.pk, run.job_name, cancelled_by)
+    logger.info("run.cancelled", run=run.pk, job=run.job_id, cancelled_by=cancelled_by)
     return run
 
 
@@ -134,7 +134,7 @@ def _send_detection(detection_id: int, queue: str) -> None:
     try:
         detect_platform.apply_async((detection_id,), queue=queue)
     except OperationalError:
-        logger.warning("the broker is down; platform detection %s was not sent", detection_id)
+        logger.warning("broker.down", postponed="detection", detection=detection_id)
 
 
 def ring(run_id: int) -> None:
@@ -142,4 +142,4 @@ def ring(run_id: int) -> None:
     try:
         dispatch_run.delay(run_id)
     except OperationalError:
-        logger.warning("the broker is down; run %s starts when it is back", run_id)
+        logger.warning("broker.down", postponed="run", run=run_id)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
+import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -14,7 +13,7 @@ from jobs.notifications.heartbeat_url import is_time_to_ping, ping
 from jobs.queues import CONTROL_QUEUE
 from jobs.services.sessions import database_use
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: One that waited so long would say of another minute that all was well.
 _PING_EXPIRES_SECONDS = 50
@@ -31,7 +30,7 @@ def notifications_send() -> int:
         for target_id in target_ids:
             deliver_messages.apply_async((target_id,), queue=CONTROL_QUEUE)
     except (OperationalError, RedisError):
-        logger.warning("the broker is down; %s targets get their messages later", len(target_ids))
+        logger.warning("broker.down", postponed="messages", count=len(target_ids))
     return len(target_ids)
 
 
@@ -42,7 +41,7 @@ def heartbeat_send() -> None:
     try:
         ping_heartbeat.apply_async(queue=CONTROL_QUEUE, expires=_PING_EXPIRES_SECONDS)
     except (OperationalError, RedisError):
-        logger.warning("the broker is down; whoever watches is not told that all is well")
+        logger.warning("broker.down", postponed="heartbeat")
 
 
 @shared_task(name="jobs.ping_heartbeat", ignore_result=True)
@@ -50,7 +49,7 @@ def ping_heartbeat() -> None:
     """Ask for ``heartbeat_url`` once."""
     error = ping().error
     if error:
-        logger.warning("the heartbeat was not heard: %s", error)
+        logger.warning("heartbeat.unheard", error=error)
 
 
 @shared_task(name="jobs.deliver_messages", ignore_result=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from typing import Any
 
+import structlog
 from celery.utils.nodenames import nodesplit
 from celery.worker import state
 from django.db import DatabaseError, connection
 
 from jobs.services.workers import WorkerIdentity, worker_gone, worker_seen
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class Presence:
@@ -37,7 +37,7 @@ class Presence:
             try:
                 worker_gone(worker=self._worker)
             except DatabaseError:
-                logger.warning("worker %s could not sign off", self._worker.node)
+                logger.warning("worker.sign_off_failed", worker=self._worker.node)
             finally:
                 # Not one of Celery's tasks, which would close it.
                 connection.close()

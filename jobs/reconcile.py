@@ -5,11 +5,11 @@ Runs in every worker's heartbeat, elected by one row, and on demand. Safe to run
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from django.conf import settings
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
@@ -33,7 +33,7 @@ from jobs.services.logs import job_log
 from jobs.services.unserved import unserved_report
 from jobs.tasks import Advance, commits_send, device_queue, resend, run_advance
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _LIMIT = 1000
 #: So few that a pass with them takes about a second.
@@ -113,7 +113,7 @@ def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:
     try:
         resend(devices, isolated=isolated)
     except OperationalError:
-        logger.warning("the broker is down; %s devices are sent again later", len(devices))
+        logger.warning("broker.down", postponed="devices", count=len(devices))
 
 
 def _log_unanswered(devices: list[DeviceResult]) -> None:
@@ -174,7 +174,7 @@ def _notify() -> int:
     try:
         return notifications_send()
     except Exception:
-        logger.exception("nobody could be notified; it is tried again in the next round")
+        logger.exception("notifications.failed")
         return 0
 
 
@@ -197,5 +197,5 @@ def _commit_pending() -> int:
         except DeviceError as error:
             problems.append(error.message)
     if problems:
-        logger.warning("snapshots of %s devices wait for Git: %s", len(problems), problems[-1])
+        logger.warning("git_store.behind", devices=len(problems), error=problems[-1])
     return len(devices) - len(problems)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
+import structlog
 from celery import Task, shared_task
 from celery.canvas import Signature
 from celery.exceptions import Reject
@@ -49,7 +50,7 @@ from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
 from jobs.services.workers import workers_prune
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Devices whose configurations are committed in one turn of the Git store.
 _COMMITS_AT_ONCE = 100
@@ -185,10 +186,10 @@ def run_advance(run_id: int) -> Advance:
             _push_if_changed(run)
             return Advance.ENDED
     except (*_BROKER_DOWN, *_DATABASE_DOWN) as error:
-        logger.warning("run %s goes on later: %s", run_id, type(error).__name__)
+        logger.warning("run.postponed", run=run_id, error=type(error).__name__)
         return Advance.NOTHING
     except Exception:
-        logger.exception("run %s fails: %s", run_id, doing)
+        logger.exception("run.failed", run=run_id, reason=doing)
         failed = run_fail(run=run, status=status, reason=f"{doing}; the worker's log has more")
         return Advance.ENDED if failed else Advance.NOTHING
     return Advance.SENT if sent else Advance.NOTHING
@@ -198,9 +199,13 @@ def run_advance(run_id: int) -> Advance:
 def prune() -> None:
     """Delete what is no longer to be kept; the scheduler asks for it every day."""
     with database_use():
-        logger.info("pruned: %s, %s", archives_prune(), logs_prune())
-        logger.info("forgot %s dead workers", workers_prune())
-        logger.info("deleted %s messages", notifications_prune())
+        logger.info(
+            "prune.done",
+            **asdict(archives_prune()),
+            **asdict(logs_prune()),
+            workers=workers_prune(),
+            messages=notifications_prune(),
+        )
 
 
 def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
@@ -233,7 +238,7 @@ def send_released(released: Released) -> None:
         for run_id in sorted(released.run_ids):
             advance.si(run_id).set(queue=CONTROL_QUEUE).apply_async()
     except _BROKER_DOWN:
-        logger.warning("the broker is down; parked devices are sent again later")
+        logger.warning("broker.down", postponed="parked devices", count=len(released.results))
 
 
 def _release(lines: list[str]) -> None:
@@ -241,7 +246,7 @@ def _release(lines: list[str]) -> None:
     try:
         send_released(parked_release(lines=lines))
     except Exception:
-        logger.exception("parked devices could not be released; it is tried again in a moment")
+        logger.exception("parked_devices.release_failed")
 
 
 def _end_probation(result: DeviceResult) -> None:
@@ -267,7 +272,7 @@ def commits_send(*, seconds: float = 0) -> None:
     try:
         commit_snapshots.apply_async(queue=GIT_QUEUE, countdown=seconds)
     except _BROKER_DOWN:
-        logger.warning("the broker is down; snapshots that wait for Git are committed later")
+        logger.warning("broker.down", postponed="commits")
 
 
 def _go_on(done: HandedOver) -> None:
@@ -278,7 +283,7 @@ def _go_on(done: HandedOver) -> None:
         for run_id in done.run_ids:
             advance.apply_async((run_id,), queue=CONTROL_QUEUE)
     except _BROKER_DOWN:
-        logger.warning("the broker is down; %s devices are sent again later", len(done.retries))
+        logger.warning("broker.down", postponed="devices", count=len(done.retries))
 
 
 def _ring(result: DeviceResult, queue: str, countdown: float = 0) -> None:

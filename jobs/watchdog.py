@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
+import structlog
 from celery.worker import state
 
 from jobs.draining import recycle
 from jobs.services.session_watch import session_abandon, sessions_overdue
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Threads that hang, of all of the pool, with which a process is not worth keeping.
 _HUNG_SHARE = 0.25
@@ -29,7 +29,7 @@ class HungThreads:
         overdue = sessions_overdue()
         for session in overdue:
             if session_abandon(session=session):
-                logger.error("the thread of device result %s hangs", session.claim.result_id)
+                logger.error("session.hangs", result=session.claim.result_id)
         if overdue and len(overdue) >= _HUNG_SHARE * self._pool_size:
             recycle(f"{len(overdue)} of {self._pool_size} threads hang")
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, Final
 
+import structlog
 from auditlog.models import LogEntry
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
@@ -26,7 +26,7 @@ from django.db.models import Exists, OuterRef
 
 from netraven_site.models import AuditSeal
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Number of the advisory lock under which one sealer at a time adds to the chain.
 _LOCK: Final = 0x4E65_7452_5345_414C
@@ -95,7 +95,7 @@ def audit_seal() -> int:
             AuditSeal.objects.bulk_update(seals, ["sequence", "digest"])
     if waiting:
         # Logs go elsewhere: there the head is out of reach for whoever has the database.
-        logger.info("the audit log is sealed up to %d:%s", number, before.hex())
+        logger.info("audit_log.sealed", entries=len(waiting), head=f"{number}:{before.hex()}")
     return len(waiting)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
+import structlog
 from celery import Celery, platforms, signals
 
 from netraven_site import broker
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
 
@@ -31,4 +31,4 @@ def _keep_local_variables(**_: object) -> None:
 
 
 def _print_nothing(number: int, frame: object) -> None:
-    logger.warning("signal %s prints nothing here: local variables may be secrets", number)
+    logger.warning("signal.ignored", signal=number, reason="local variables may be secrets")

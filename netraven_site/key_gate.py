@@ -6,13 +6,13 @@ keys have to open what is stored, and the redaction key has to be the one that m
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+import structlog
 from celery.signals import beat_init, worker_init
 from django.conf import settings
 from django.core import checks
@@ -23,7 +23,7 @@ from backups.services.key_rotation import keys_check
 from credentials.key_check import redaction_key_keep, redaction_key_problem
 from credentials.management.base import ask_database
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Asks nothing of the database, so it goes past the gate of the web.
 _HEALTH_PATH = "/healthz"
@@ -60,7 +60,7 @@ def require_keys() -> None:
     except ProgrammingError as error:
         if not _is_not_set_up(error):
             raise
-        logger.warning("the keys are not checked: the database is not set up yet")
+        logger.warning("keys.unchecked", reason="the database is not set up yet")
         return
     if problems:
         raise WrongKeysError("\n".join(problems))
@@ -77,7 +77,7 @@ def require_keys_when_possible() -> None:
             require_keys()
         except DatabaseDownError:
             if time.monotonic() - reminded >= _REMIND_SECONDS:
-                logger.warning("waiting for the database, to check the keys before any work")
+                logger.warning("database.down", postponed="check of the keys and all work")
                 reminded = time.monotonic()
             time.sleep(_POLL_SECONDS)
         except WrongKeysError as error:
@@ -125,7 +125,7 @@ class KeyGate:
         try:
             require_keys()
         except DatabaseDownError:
-            logger.warning("the keys are not checked yet: the database does not answer")
+            logger.warning("keys.unchecked", reason="the database does not answer")
         else:
             self._is_open = True
         finally:
@@ -145,7 +145,7 @@ def check_keys(databases: Iterable[str] | None = None, **_: Any) -> list[checks.
         problem = redaction_key_problem()
         found += [checks.Error(problem, id="netraven.E003")] if problem else []
     except (OperationalError, InterfaceError) as error:
-        logger.debug("the keys are not checked: the database does not answer: %s", error)
+        logger.debug("keys.unchecked", reason="the database does not answer", error=str(error))
     except ProgrammingError as error:
         if not _is_not_set_up(error):
             raise

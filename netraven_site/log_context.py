@@ -81,7 +81,9 @@ def _task_begins(task_id: str, task: Any, args: Any, kwargs: Any, **_: Any) -> N
         ids = inspect.signature(task.run).bind_partial(*args, **kwargs).arguments
     except TypeError:
         ids = {}  # a task of another version; it fails for itself
-    named = {name: value for name, value in ids.items() if isinstance(value, int)}
+    named = {
+        name.removesuffix("_id"): value for name, value in ids.items() if isinstance(value, int)
+    }
     bind_contextvars(task=task_id, task_name=task.name, **named)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
@@ -21,7 +21,7 @@ from backups.services.rebuild import Progress, Rebuilt, store_rebuild
 from backups.services.store import locked_device
 from inventory.models import Device
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _AT_ONCE = 200
 
@@ -64,10 +64,10 @@ def history_delete(
         SecretUse.objects.filter(device=device).delete()
         _remove_file(device, path)
     logger.info(
-        "%s deleted %s snapshots of %s",
-        deletion.deleted_by,
-        deletion.snapshot_count,
-        device.hostname,
+        "history.deleted",
+        device=device.hostname,
+        snapshots=deletion.snapshot_count,
+        deleted_by=deletion.deleted_by,
     )
     return deletion
 

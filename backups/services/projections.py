@@ -7,9 +7,9 @@ upgrade, an imported history, a deleted revision) is caught up with by the recon
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 
+import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -32,7 +32,7 @@ from backups.selectors.snapshots import (
 from credentials.statements import Statement, Update, Upsert
 from inventory.models import Device
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _MOST_DEVICES = 1000
 #: Revisions that are replayed while the row of a device is locked.
@@ -104,7 +104,7 @@ def catch_up(*, limit: int) -> int:
             except NotIndexed as error:
                 problems.append(str(error))
     if problems:
-        logger.warning("%s devices are not indexed: %s", len(problems), problems[-1])
+        logger.warning("search_index.behind", devices=len(problems), error=problems[-1])
     return done
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +21,7 @@ from backups.services.store import RunLabel, locked_device, snapshot_write, susp
 from inventory.models import Device
 from inventory.platforms.definition import Role
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class SuspectNotAccepted(Exception):
@@ -46,11 +45,13 @@ def suspect_accept(*, suspect: Suspect, accepted_by: str) -> Snapshot:
     Raises SuspectNotAccepted, and what ``suspect_text`` raises; nothing is stored then.
     """
     snapshot = _accept(suspect.pk, accepted_by)
-    logger.info("suspect %s was accepted by %s", suspect.pk, accepted_by)
+    logger.info(
+        "suspect.accepted", suspect=suspect.pk, snapshot=snapshot.pk, accepted_by=accepted_by
+    )
     try:
         snapshots_commit(device_id=snapshot.device_id)
     except DeviceError as error:
-        logger.warning("suspect %s is accepted and not in Git yet: %s", suspect.pk, error.message)
+        logger.warning("git_store.behind", snapshot=snapshot.pk, error=error.message)
     snapshot.refresh_from_db()
     return snapshot
 
@@ -71,7 +72,7 @@ def suspect_dismiss(*, suspect: Suspect, dismissed_by: str) -> None:
         suspect.refresh_from_db()
         if not closed:
             raise _decided(suspect)
-    logger.info("suspect %s was dismissed by %s", suspect.pk, dismissed_by)
+    logger.info("suspect.dismissed", suspect=suspect.pk, dismissed_by=dismissed_by)
 
 
 @transaction.atomic

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
+
+import structlog
 
 from inventory.platforms.definition import (
     PlatformDefinition,
@@ -24,7 +25,7 @@ from inventory.platforms.loader import (
     load_vocabulary,
 )
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _HERE = Path(__file__).resolve().parent
 DEFINITIONS = _HERE / "definitions"
@@ -155,8 +156,8 @@ def _read_catalogue(directory: Path | None, _signature: _Signature) -> _Catalogu
             problems.pop(Path(name).stem, None)
         definitions |= own.definitions
         problems |= {problem.path.stem: problem for problem in own.problems}
-    for problem in problems.values():
-        logger.error("a platform definition cannot be used: %s", problem)
+    for name, problem in problems.items():
+        logger.error("platform.unusable", platform=name, error=str(problem))
     usable = {name: one for name, one in definitions.items() if name not in problems}
     redaction = _all_rules(usable)
     if UNKNOWN_DEVICE in usable:

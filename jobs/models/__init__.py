@@ -10,7 +10,7 @@ from jobs.models.detections import DetectionState, PlatformDetection
 from jobs.models.durations import PhaseDuration
 from jobs.models.jobs import Job
 from jobs.models.logs import ConnectionLog, JobLog, RunLog
-from jobs.models.notices import ChangeNotice
+from jobs.models.notices import ChangeNotice, SyslogCount
 from jobs.models.notifications import (
     NotificationAttempt,
     NotificationEvent,
@@ -41,5 +41,6 @@ __all__ = [
     "ReconcilerTick",
     "RunCredential",
     "RunLog",
+    "SyslogCount",
     "WorkerProcess",
 ]

@@ -29,3 +29,16 @@ class ChangeNotice(models.Model):
 
     def __str__(self) -> str:
         return f"change of {self.device}"
+
+
+class SyslogCount(models.Model):
+    """How many syslog messages came to one ``outcome``, in all listeners together. Only grows."""
+
+    outcome = models.CharField(max_length=32, unique=True)
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.count}"

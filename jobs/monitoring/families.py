@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 
 def plain(name: str, text: str, value: float | None) -> GaugeMetricFamily:
@@ -25,4 +25,14 @@ def labelled(
     metric = GaugeMetricFamily(name, text, labels=labels)
     for values, figure in samples:
         metric.add_metric([str(value) for value in values], float(figure))
+    return metric
+
+
+def counted(
+    name: str, text: str, label: str, samples: Iterable[tuple[str, int]]
+) -> CounterMetricFamily:
+    """What only grows, for each value of ``label``; its samples are called ``name_total``."""
+    metric = CounterMetricFamily(name, text, labels=(label,))
+    for value, figure in samples:
+        metric.add_metric([value], float(figure))
     return metric

@@ -1,4 +1,4 @@
-"""Metrics about what is stored, where it is pushed to, and who is told of it."""
+"""Metrics about what is stored, where it is pushed to, who is told of it, and who tells."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from backups.models import Archive, GitRemote, Snapshot, SnapshotState
 from backups.selectors.remotes import remote_lag
 from jobs.beat import BEAT_TICK
 from jobs.choices import MessageState
-from jobs.models import NotificationMessage, NotificationTarget, ReconcilerTick
-from jobs.monitoring.families import labelled, plain
+from jobs.models import NotificationMessage, NotificationTarget, ReconcilerTick, SyslogCount
+from jobs.monitoring.families import counted, labelled, plain
 
 
 def store_metrics() -> Iterator[Metric]:
-    """Seven queries, and one for each enabled Git remote."""
+    """Eight queries, and one for each enabled Git remote."""
     yield from _stored()
     yield from _remotes()
     yield from _notifications()
+    yield counted(
+        "netraven_syslog_messages",
+        "Messages that syslog listeners got, and what became of them",
+        "outcome",
+        SyslogCount.objects.order_by("outcome").values_list("outcome", "count"),
+    )
     age = ExpressionWrapper(Now() - F("last_at"), output_field=DurationField())
     beat = ReconcilerTick.objects.filter(pk=BEAT_TICK).values_list(Extract(age, "epoch")).first()
     yield plain(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.urls import reverse
 
@@ -18,7 +18,7 @@ from jobs.choices import EventKind
 from jobs.models import JobRun, NotificationEvent, NotificationMessage
 from jobs.notifications.channel import Content
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Events of one kind that a message names; JSON has more of them.
 EVENTS_NAMED = 20
@@ -106,7 +106,7 @@ def _diff(run: JobRun, events: Sequence[NotificationEvent]) -> str:
         groups: Any = list(change_groups(query=query)[: CHANGES_SHOWN + 1])
         changes = fleet_changes(query=query, groups=groups[:CHANGES_SHOWN])
     except (SnapshotNotFound, DeviceError) as error:
-        logger.warning("a message about run %s goes without a diff: %s", run.pk, error)
+        logger.warning("message.without_diff", run=run.pk, error=str(error))
         return ""
     lines: list[str] = []
     for change in changes:

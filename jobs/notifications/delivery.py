@@ -6,10 +6,10 @@ the same ``delivery_id``.
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import timedelta
 
+import structlog
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,7 +23,7 @@ from jobs.notifications.targets import OpenTarget, TargetError, target_open
 from jobs.notifications.webhook_channel import webhook_send
 from jobs.policy.notices import MAX_ATTEMPTS, pause_seconds
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: Longer than any one message takes.
 _LEASE = timedelta(seconds=120)
@@ -113,7 +113,7 @@ def _deliver(
         outcome = Outcome(error=str(error))
     except Exception as error:  # noqa: BLE001 - recorded with the message
         # What a library quotes in its message may be a part of the address.
-        logger.warning("a message to target %s failed: %s", target.pk, type(error).__name__)
+        logger.warning("message.failed", target=target.pk, error=type(error).__name__)
         outcome = Outcome(error=f"an unexpected {type(error).__name__} happened")
     _record(target, message, outcome, time.monotonic() - begin, is_last=is_last)
     return outcome

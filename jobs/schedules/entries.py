@@ -7,12 +7,12 @@ intervals, crontabs and clocked times are shared and stay: anybody's entry may u
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import count
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.db.models.signals import pre_delete
@@ -32,7 +32,7 @@ from jobs.schedule_rules.cron import cron_fields
 from jobs.schedule_rules.zones import zone_of
 from jobs.services.jobs import job_save
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 TASK_NAME = "jobs.launch_scheduled"
 #: A ring that nobody heard for so long says nothing: the reconciler has looked meanwhile.
@@ -91,7 +91,7 @@ def entries_mend() -> int:
     for job in Job.objects.filter(pk__in=wrong):
         schedule_sync(job=job)
     if wrong:
-        logger.warning("the schedule entries of jobs %s were not in step with their jobs", wrong)
+        logger.warning("schedule.mended", jobs=wrong)
     return len(wrong)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 
+import structlog
 from celery import shared_task
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -20,7 +20,7 @@ from jobs.selectors.schedules import plan_of, schedule_of, scheduled_jobs
 from jobs.services.logs import job_log
 from jobs.services.slots import slot_close, slot_skip
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: The database's clock is set back by less without anybody's doing.
 _CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -39,11 +39,11 @@ def slots_answer(*, now: datetime | None = None) -> int:
         try:
             made += _is_due(job, now) and slot_answer(job_id=job.pk, now=now) is not None
         except ScheduleError as error:
-            logger.warning("the schedule of job %s cannot be kept: %s", job.pk, error.message)
+            logger.warning("schedule.impossible", job=job.pk, error=error.message)
         except DatabaseError:
             raise
         except Exception:
-            logger.exception("answering the schedule of job %s failed", job.pk)
+            logger.exception("schedule.failed", job=job.pk)
     return made
 
 
@@ -65,7 +65,7 @@ def slot_answer(*, job_id: int, now: datetime | None = None) -> JobRun | None:
     if job.schedule_type == ScheduleType.ONETIME:
         schedule_sync(job=job)
     if due.action is Action.LEAVE_OUT:
-        logger.info("job %s starts nothing for %s: it lies in a blackout", job_id, due.slot)
+        logger.info("schedule.left_out", job=job_id, slot=due.slot, reason="blackout")
         return None
     # A clock that was set back comes to the same time again.
     if JobRun.objects.filter(job=job, slot_at=due.slot).exists():
@@ -84,7 +84,7 @@ def launch_scheduled(job_id: int) -> int | None:
     try:
         run = slot_answer(job_id=job_id)
     except ScheduleError as error:
-        logger.warning("the schedule of job %s cannot be kept: %s", job_id, error.message)
+        logger.warning("schedule.impossible", job=job_id, error=error.message)
         return None
     return None if run is None else int(run.pk)
 
@@ -108,9 +108,7 @@ def _rewind(job: Job, now: datetime) -> None:
     assert since is not None
     back = rewound(schedule_of(job, since=since), now).since
     if Job.objects.filter(pk=job.pk, scheduled_since=since).update(scheduled_since=back):
-        logger.warning(
-            "the clock went back; job %s goes on from %s, not from %s", job.pk, back, since
-        )
+        logger.warning("schedule.clock_went_back", job=job.pk, was_from=since, goes_from=back)
 
 
 def _missed(due: Due) -> str:

@@ -100,7 +100,7 @@ def device_back_up(
         durations_count(phase_seconds={**outcome.phase_seconds, **store})
         return done  # noqa: TRY300  # what storing raises is recorded as well
     except Exception as error:  # noqa: BLE001 - recorded, so that the chord completes
-        failure = session_failure(what=f"device result {result.pk}", error=error)
+        failure = session_failure(what="backup", error=error, result=result.pk)
     with database_use():
         if isinstance(failure, LogInWithheld):
             result_withhold(result=result)

@@ -6,9 +6,9 @@ same claim. Several devices share a turn of the Git store and a transaction.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
@@ -31,7 +31,7 @@ from jobs.services.results import (
 )
 from jobs.services.sessions import session_failure
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def handed_over_commit(*, limit: int) -> HandedOver:
         git_store_prepare()
         return _together(limit)
     except Exception as error:  # noqa: BLE001 - each device gets its own answer below
-        logger.warning("configurations are committed one by one: %s", _reason(error))
+        logger.warning("commit.one_by_one", error=_reason(error))
     done = HandedOver()
     for result_id in list(_waiting().values_list("pk", flat=True)[:limit]):
         _alone(result_id, done)
@@ -93,7 +93,7 @@ def leftovers_commit(*, limit: int) -> None:
         except DeviceError as error:
             problems.append(error.message)
     if problems:
-        logger.warning("snapshots of %s devices wait for Git: %s", len(problems), problems[-1])
+        logger.warning("git_store.behind", devices=len(problems), error=problems[-1])
     projections.catch_up(limit=limit)
 
 
@@ -143,7 +143,7 @@ def _commit(result: DeviceResult) -> DeviceError | None:
             claim = Claim(result.pk, result.attempts)
             success_record(result=result, claim=claim, snapshot=result.snapshot)
     except Exception as error:  # noqa: BLE001 - recorded with the device
-        return session_failure(what=f"commit of device result {result.pk}", error=error)
+        return session_failure(what="commit", error=error, result=result.pk)
     return None
 
 

@@ -57,7 +57,7 @@ def connection_test(*, device: Device) -> ConnectionTest:
         limits = dataclasses.replace(limits, deadline=min(limits.deadline, DEADLINE_SECONDS))
         found = probe(target, opened, platform, limits)
     except Exception as error:  # noqa: BLE001 - comes out in the answer
-        failure = session_failure(what=f"connection test of device {device.pk}", error=error)
+        failure = session_failure(what="connection test", error=error, device=device.hostname)
         return ConnectionTest(
             hostname=device.hostname,
             credential=name,

@@ -71,7 +71,7 @@ def detection_run(*, detection_id: int, credential: Credential | None = None) ->
             limits = _limits(detection.device)
         found = detect(target, opened, limits)
     except Exception as error:  # noqa: BLE001 - recorded: nobody waits for this task
-        failure = session_failure(what=f"platform detection {detection_id}", error=error)
+        failure = session_failure(what="platform detection", error=error, detection=detection_id)
         with database_use():
             _record_failure(detection, failure, secrets)
         return
@@ -94,7 +94,7 @@ def address_detect(*, address: str, port: int, credential: Credential) -> Detect
         secrets = opened.secrets()
         found = detect(target, opened, _limits(Device()))
     except Exception as error:  # noqa: BLE001 - comes out as DeviceError
-        failure = session_failure(what=f"platform detection of {address}", error=error)
+        failure = session_failure(what="platform detection", error=error, address=address)
         raise DeviceError(failure.category, _line(failure.message, secrets)) from None
     return _redacted(found, secrets)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+
+import structlog
 
 from backups.engine.collector import LogInGuard
 from backups.engine.errors import DeviceError, LogInWithheld
@@ -20,7 +21,7 @@ from jobs.services.lockout import (
 )
 from jobs.services.sessions import database_use
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class RunGuard(LogInGuard):
@@ -58,7 +59,7 @@ class RunGuard(LogInGuard):
             with database_use():
                 is_first = credential_accepted(run_id=run_id, credential_id=credential_id)
         except Exception:
-            logger.exception("that a device took credential %s is not recorded", credential_id)
+            logger.exception("credential.acceptance_unrecorded", credential=credential_id)
             return
         if is_first:
             self._on_proven()

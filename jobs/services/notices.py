@@ -35,9 +35,19 @@ class Notice:
     told_by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What notices came to, by devices."""
+
+    #: Those that will be backed up.
+    devices: int
+    #: Of these the ones that already waited for it.
+    joined: int
+
+
 @transaction.atomic
-def notices_add(*, notices: Collection[Notice]) -> int:
-    """Have the devices of ``notices``, each of them once, backed up soon; how many will be.
+def notices_add(*, notices: Collection[Notice]) -> Added:
+    """Have the devices of ``notices``, each of them once, backed up soon.
 
     A device is due when nothing was told of it for ``change_quiet_seconds``, and at the latest
     ``change_wait_seconds`` after the first message. What NetRaven's own account has done is left
@@ -56,6 +66,8 @@ def notices_add(*, notices: Collection[Notice]) -> int:
         )
         for notice in kept
     ]
+    waiting = ChangeNotice.objects.filter(device__in=[row.device_id for row in rows])
+    joined = waiting.count()
     named = [row for row in rows if row.changed_by]
     ChangeNotice.objects.bulk_create(
         named,
@@ -66,12 +78,13 @@ def notices_add(*, notices: Collection[Notice]) -> int:
     ChangeNotice.objects.bulk_create(
         [row for row in rows if not row.changed_by], ignore_conflicts=True
     )
-    return ChangeNotice.objects.filter(device__in=[row.device_id for row in rows]).update(
+    devices = waiting.update(
         due_at=Least(
             Now() + timedelta(seconds=config.change_quiet_seconds),
             F("noticed_at") + timedelta(seconds=config.change_wait_seconds),
         )
     )
+    return Added(devices=devices, joined=joined)
 
 
 @transaction.atomic

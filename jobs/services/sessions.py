@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,11 +9,12 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+import structlog
 from django.db import InterfaceError, OperationalError, connection
 
 from backups.engine.errors import DeviceError, ErrorCategory
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -54,33 +54,33 @@ def outlasts_database(work: Callable[_P, _T]) -> Callable[_P, _T]:
                     raise
                 connection.close()
                 reason = str(error).partition("\n")[0]
-                logger.warning("the database does not answer; again in %g s: %s", delay, reason)
+                logger.warning("database.down", retry_seconds=delay, error=reason)
             time.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
     return patient
 
 
-def session_failure(*, what: str, error: Exception) -> DeviceError:
-    """What is recorded of ``error``, which ended a session; ``what`` is as ``"device result 7"``.
+def session_failure(*, what: str, error: Exception, **about: object) -> DeviceError:
+    """What is recorded of ``error``, which ended the session ``what``; ``about`` says whose it was.
 
     Of an error that nobody foresaw, the log of this process says where it came from.
     """
     if not isinstance(error, DeviceError):
-        _log_place(what, error)
+        _log_place({"what": what, **about}, error)
         return DeviceError(
             ErrorCategory.UNEXPECTED,
             f"an unexpected {type(error).__name__} happened; the worker's log has more",
         )
     if error.category is ErrorCategory.UNEXPECTED and error.__cause__ is not None:
-        _log_place(what, error.__cause__)
+        _log_place({"what": what, **about}, error.__cause__)
     return error
 
 
-def _log_place(what: str, error: BaseException) -> None:
+def _log_place(about: dict[str, object], error: BaseException) -> None:
     """Say where an unexpected error came from, and of which class it is.
 
     Its message is left out: it may quote what a device printed.
     """
     place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s: %s at\n%s", what, type(error).__name__, place)
+    logger.error("session.failed", **about, error=type(error).__name__, exception=place)

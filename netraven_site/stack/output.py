@@ -35,9 +35,7 @@ class ProcessLog:
         self._name = name
         self._echo = echo
         self._last: deque[str] = deque(maxlen=1)
-        self._logger = logging.Logger(name)
         self._file = _LogFile(self.path, maxBytes=_FILE_BYTES, backupCount=_OLD_FILES)
-        self._logger.addHandler(self._file)
         self._reader: threading.Thread | None = None
 
     def follow(self, stream: IO[bytes] | None) -> None:
@@ -68,7 +66,7 @@ class ProcessLog:
 
     def _take(self, line: str) -> None:
         self._last.append(line)
-        self._logger.info("%s", line)
+        self._file.handle(logging.makeLogRecord({"msg": line}))
         if self._echo is not None:
             self._echo(f"[{self._name}] {line}")
 

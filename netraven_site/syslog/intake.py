@@ -23,7 +23,8 @@ class Intake:
     """Looks at messages and keeps one notice per device until somebody takes them.
 
     For one thread. ``counts`` says what became of the messages: ``received``, and of these
-    ``limited``, ``unrelated``, ``unknown_source``, ``changes`` and ``dropped``.
+    ``limited``, ``unrelated``, ``unknown_source``, ``changes`` and ``dropped``. ``debounced`` are
+    the changes of devices that waited for their backup already.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Intake:
             self.counts["dropped"] += 1
         else:
             self.counts["changes"] += 1
+            self.counts["debounced"] += entry.device_id in self._waiting
             self._waiting[entry.device_id] = Notice(
                 device_id=entry.device_id, changed_by=change.user, told_by=SYSLOG
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import math
 import signal
 import time
 from collections import Counter
@@ -12,20 +12,28 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from jobs.launch import request_changed
 from jobs.services.notices import Notice, notices_add
+from jobs.services.syslog_counts import syslog_counts_add
 from netraven_site.config import Config
 from netraven_site.syslog.directory import Directory
 from netraven_site.syslog.intake import Intake
 from netraven_site.syslog.sockets import Sockets
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 #: How late a device that is new in the inventory is known here.
 _DIRECTORY_SECONDS: Final = 60.0
 _REPORT_SECONDS: Final = 60.0
+_COUNT_SECONDS: Final = 5.0
+#: Known from the start, so that the first of a kind is a rise for who watches.
+_OUTCOMES: Final = (
+    *("received", "limited", "unrelated", "unknown_source", "changes", "debounced", "dropped"),
+    "refused_connections",
+)
 
 
 class Listener:
@@ -42,6 +50,9 @@ class Listener:
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="syslog-database")
         self._loaded_at = self._reported_at = time.monotonic()
         self._reported: Counter[str] = Counter()
+        #: What the database has of the counts, and since when.
+        self._stored: Counter[str] | None = None
+        self._stored_at = -math.inf
         self._is_down = False
         self._tick_seconds = tick_seconds
 
@@ -69,7 +80,7 @@ class Listener:
         finally:
             await sockets.close()
             self._report(intake.counts)
-            await loop.run_in_executor(self._database, connections.close_all)
+            await loop.run_in_executor(self._database, self._end, intake.counts)
             self._database.shutdown()
 
     def stop(self) -> None:
@@ -79,7 +90,10 @@ class Listener:
     async def _tick(self, intake: Intake) -> None:
         notices, loop = intake.taken(), asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._database, _write, notices)
+            joined = await loop.run_in_executor(self._database, _write, notices)
+            intake.counts["debounced"] += joined
+            if time.monotonic() - self._stored_at >= _COUNT_SECONDS:
+                await loop.run_in_executor(self._database, self._store, intake.counts.copy())
             if time.monotonic() - self._loaded_at >= _DIRECTORY_SECONDS:
                 intake.directory = await loop.run_in_executor(self._database, Directory.load)
                 self._loaded_at = time.monotonic()
@@ -88,10 +102,26 @@ class Listener:
             intake.put_back(notices)
             if not self._is_down:
                 reason = " ".join(str(error).split())
-                logger.warning("the database does not answer; changes wait for it: %s", reason)
+                logger.warning("database.down", postponed="changes", error=reason)
             self._is_down = True
         if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._report(intake.counts)
+
+    def _store(self, counts: Counter[str]) -> None:
+        """Add to the database what was counted since the last time. Raises DatabaseError."""
+        since = dict.fromkeys(_OUTCOMES, 0) if self._stored is None else {}
+        since |= counts - (self._stored or Counter())
+        if since:
+            syslog_counts_add(counts=since)
+        self._stored, self._stored_at = counts, time.monotonic()
+
+    def _end(self, counts: Counter[str]) -> None:
+        try:
+            self._store(counts)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("syslog.counts_lost", error=type(error).__name__)
+        finally:
+            connections.close_all()
 
     def _report(self, counts: Counter[str]) -> None:
         """Say what came since the last time, if anything did."""
@@ -99,12 +129,12 @@ class Listener:
         since = counts - self._reported
         self._reported = counts.copy()
         if since:
-            words = ", ".join(f"{number} {what}" for what, number in sorted(since.items()))
-            logger.info("syslog messages: %s", words)
+            logger.info("syslog.messages", **dict(sorted(since.items())))
 
 
-def _write(notices: list[Notice]) -> None:
+def _write(notices: list[Notice]) -> int:
+    """Have devices backed up; gives how many of them waited for that already."""
     close_old_connections()
-    if notices:
-        notices_add(notices=notices)
+    joined = notices_add(notices=notices).joined if notices else 0
     request_changed()
+    return joined

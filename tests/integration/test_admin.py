@@ -31,6 +31,7 @@ from jobs.models import (
     PhaseDuration,
     PlatformDetection,
     ReconcilerTick,
+    SyslogCount,
 )
 from tests.factories import (
     CredentialFactory,
@@ -80,6 +81,7 @@ def test_every_model_has_its_pages() -> None:
         InstallationKey.__name__,
         # Read as metrics.
         PhaseDuration.__name__,
+        SyslogCount.__name__,
         # On the page of its message.
         NotificationAttempt.__name__,
     }

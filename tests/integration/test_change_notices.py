@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import git
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
 from inventory.models import CredentialUse, Device
 from jobs.choices import RunStatus, Trigger
 from jobs.launch import request_changed
-from jobs.models import ChangeNotice, DeviceResult, JobRun
+from jobs.models import ChangeNotice, DeviceResult, JobRun, SyslogCount
+from jobs.monitoring.metrics import metrics_text
 from jobs.reconcile import reconcile
 from jobs.services.notices import Notice, notices_add
 from tests.factories import CredentialFactory, DeviceFactory, user_with
@@ -96,8 +100,9 @@ def test_a_notice_is_answered_once_by_many(configure: Callable[..., None]) -> No
 
 def test_inactive_and_deleted_devices_are_left_out() -> None:
     device = DeviceFactory.create(is_active=False)
-    assert notices_add(notices=[Notice(device_id=device.pk, changed_by="", told_by="x")]) == 0
-    assert notices_add(notices=[Notice(device_id=999_999, changed_by="", told_by="x")]) == 0
+    for pk in (device.pk, 999_999):
+        added = notices_add(notices=[Notice(device_id=pk, changed_by="", told_by="x")])
+        assert (added.devices, added.joined) == (0, 0)
 
 
 def test_a_session_of_ours_does_not_ask_for_the_next_one() -> None:
@@ -201,6 +206,43 @@ def test_messages_come_by_datagram_and_by_stream(
             counted = VYOS.format("counted").encode()
             stream.sendall(b"%d %s" % (len(counted), counted))
             wait_for(lambda: changer() == "counted", "the message with its length was taken")
+
+    outcomes = dict(SyslogCount.objects.values_list("outcome", "count"))
+    assert {outcome: count for outcome, count in outcomes.items() if count} == {
+        "received": 4,
+        "unrelated": 1,
+        "changes": 3,
+        "debounced": 2,
+    }
+    assert {"dropped", "limited"} < set(outcomes)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counts_of_a_listener_outlive_it_and_a_database_that_is_away(
+    configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netraven_site.syslog.listener._COUNT_SECONDS", 0.0)
+    was_away = threading.Event()
+
+    def away(*, counts: dict[str, int]) -> None:
+        if counts.get("received"):
+            was_away.set()
+        raise DatabaseError
+
+    for total in (2, 4):
+        was_away.clear()
+        with running_listener() as listener:
+            with monkeypatch.context() as broken:
+                broken.setattr("netraven_site.syslog.listener.syslog_counts_add", away)
+                listener.send("something")
+                assert was_away.wait(10)
+            listener.send("something else")
+            line = f'netraven_syslog_messages_total{{outcome="received"}} {total}.0'
+            wait_for(partial(_is_shown, line), line)
+
+
+def _is_shown(line: str) -> bool:
+    return line in metrics_text().decode()
 
 
 def changer() -> str:

@@ -152,6 +152,19 @@ def test_each_service_is_checked_and_restarted(name: str) -> None:
     assert service["healthcheck"].get("test") or name == "web"
 
 
+def test_workers_and_beat_are_asked_for_by_the_name_that_they_have() -> None:
+    for name in {*_WORKERS, "beat"}:
+        command = shlex.split(interpolated(_SERVICES[name]["command"], {}))
+        asked = ["CMD", "python", "manage.py", "health", "beat"]
+        if name in _WORKERS:
+            node, _, host = command[command.index("-n") + 1].partition("@")
+            assert host == "%h"
+            asked = [*asked[:-1], "worker", "--name", node]
+        health = _SERVICES[name]["healthcheck"]
+        assert health["test"] == asked
+        assert (health["interval"], health["timeout"]) == ("60s", "30s")
+
+
 def test_secrets_have_no_default() -> None:
     found = {match["name"] for match in variables() if _SECRET_NAME.search(match["name"])}
     assert len(found) == 6
@@ -339,6 +352,13 @@ class LocalCompose:
     def stop(self, name: str) -> None:
         self._end(self.processes[name])
 
+    def let_pass(self, interval: str) -> None:
+        """Have all signs of life be older by ``interval``, as if somebody had waited so long."""
+        with psycopg.connect(self._connections["DATABASE_URL"]) as connection:
+            connection.execute(
+                "UPDATE jobs_reconcilertick SET last_at = last_at - %s::interval", [interval]
+            )
+
     def output(self, name: str) -> str:
         return (self._directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
@@ -425,4 +445,6 @@ def test_the_service_runs_and_its_health_check_can_tell(compose: LocalCompose, n
     except AssertionError:
         raise AssertionError(compose.output(name)) from None
     compose.stop(name)
+    if name == "beat":
+        compose.let_pass("1 minute")
     assert not compose.healthy(name)

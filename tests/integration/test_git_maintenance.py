@@ -185,7 +185,7 @@ def test_the_task_packs_the_store_and_beat_knows_it(
     grow(git_store(), 3)
     caplog.set_level("INFO")
     maintain_git_store()
-    assert "the Git store is packed" in caplog.text
+    assert "git_store.packed" in caplog.text
     assert list((git_directory / "objects/pack").glob("*.pack"))
     (git_directory / "packed-refs.lock").touch()
     maintain_git_store()

@@ -299,7 +299,7 @@ def test_a_database_that_is_down_is_no_wrong_key(tmp_path: Path) -> None:
         try:
             wait_for(lambda: _status(port, "/healthz") == 200, "the web answers", 60)
             wait_for(
-                lambda: "waiting for the database" in log.read_text(),
+                lambda: "database.down" in log.read_text(),
                 "the worker says that it waits",
                 60,
             )
@@ -309,7 +309,7 @@ def test_a_database_that_is_down_is_no_wrong_key(tmp_path: Path) -> None:
                 process.terminate()
                 process.communicate(timeout=30)
     assert "encryption key" not in log.read_text()
-    assert "the keys are not checked yet" in log.read_text()
+    assert "keys.unchecked" in log.read_text()
     assert "ready" not in log.read_text()
 
 

@@ -84,7 +84,7 @@ def test_lines_of_a_task_name_it_and_the_ids_of_its_message(lines: list[dict[str
     structlog.contextvars.bind_contextvars(left="over")
     done = says_something.apply((7,), {"text": "CANARY"})
     [line] = [one for one in lines if one["logger"] == "netmiko"]
-    assert (line["task"], line["task_name"], line["run_id"]) == (
+    assert (line["task"], line["task_name"], line["run"]) == (
         done.id,
         "tests.says_something",
         7,
@@ -104,4 +104,4 @@ def test_a_device_task_names_device_and_run(monkeypatch: pytest.MonkeyPatch) -> 
     result = DeviceResultFactory.create()
     backup_device.apply((result.pk,))
     assert (bound["device"], bound["run"]) == (result.hostname, result.run_id)
-    assert bound["result_id"] == result.pk
+    assert bound["result"] == result.pk

@@ -468,4 +468,4 @@ def test_a_broker_that_is_down_stops_nothing_else(
         done = reconcile()
     assert done.runs_ended == 1
     assert DeviceResult.objects.filter(status=ResultStatus.PENDING).count() == 3
-    assert "broker is down" in caplog.text
+    assert "broker.down" in caplog.text

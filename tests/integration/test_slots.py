@@ -343,7 +343,7 @@ def test_a_broken_row_keeps_nobody_else_waiting(
     Job.objects.filter(pk=bad.pk).update(**broken)
     assert slots_answer(now=at(2)) == 1
     assert JobRun.objects.get().job == good
-    assert f"the schedule of job {bad.pk} cannot be kept" in caplog.text
+    assert f"'job': {bad.pk}" in caplog.text and "schedule.impossible" in caplog.text
     assert launch_scheduled(bad.pk) is None
     entries_mend()
     assert entries_mend() == 0

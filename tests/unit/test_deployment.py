@@ -141,7 +141,8 @@ def test_the_worker_of_a_zone_checks_whom_it_talks_to() -> None:
     assert environment["REDIS_URL"].startswith("rediss://")
     assert "ssl_cert_reqs=required" in environment["REDIS_URL"]
     assert {name for name in environment if name.startswith("NETRAVEN_")} <= _SETTINGS
-    for name in ("cap_drop", "security_opt", "read_only", "restart", "stop_grace_period"):
+    same = ("cap_drop", "security_opt", "read_only", "restart", "stop_grace_period", "healthcheck")
+    for name in same:
         assert ZONE[name] == MAIN["worker-zone"][name]
     assert zone_of("zone.dmz") == "dmz"
 
