@@ -22,15 +22,18 @@ from rest_framework.views import APIView
 from credentials.api.fields import TagNamesField
 from inventory.api.devices import DeviceViewSet
 from inventory.exports import ExportFormat, devices_export
-from inventory.imports import ImportFailed, ImportFormat, ImportOptions, file_import
+from inventory.imports import (
+    MAX_IMPORT_BYTES,
+    MAX_IMPORT_DEVICES,
+    ImportFailed,
+    ImportFormat,
+    ImportOptions,
+    file_import,
+)
 from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
 from inventory.visibility import is_limited
 
-#: Bytes of a request, and devices in it: what is more is for ``manage.py import_devices``, which
-#: nobody waits for behind a proxy.
-MAX_IMPORT_BYTES: Final = 8 * 1024 * 1024
-MAX_IMPORT_DEVICES: Final = 2_000
 #: Lines of an answer that name what is wrong.
 _MAX_PROBLEMS = 200
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from inventory.imports.devices import ImportFailed, ImportResult, devices_import
-from inventory.imports.files import ImportFormat, ImportOptions, file_import
+from inventory.imports.files import (
+    MAX_IMPORT_BYTES,
+    MAX_IMPORT_DEVICES,
+    ImportFormat,
+    ImportOptions,
+    file_import,
+)
 
 __all__ = [
+    "MAX_IMPORT_BYTES",
+    "MAX_IMPORT_DEVICES",
     "ImportFailed",
     "ImportFormat",
     "ImportOptions",

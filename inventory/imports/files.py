@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from inventory.formats import (
     FileUnreadable,
@@ -21,6 +22,11 @@ from inventory.formats.platform_names import NETBOX_SLUGS, OXIDIZED_MODELS, RANC
 from inventory.imports.devices import ImportFailed, ImportResult, devices_import
 from inventory.platforms import get_platform, platform_names
 from inventory.visibility import User
+
+#: Bytes of a request, and devices in it: what is more is for ``manage.py import_devices``, which
+#: nobody waits for behind a proxy.
+MAX_IMPORT_BYTES: Final = 8 * 1024 * 1024
+MAX_IMPORT_DEVICES: Final = 2_000
 
 
 class ImportFormat(StrEnum):

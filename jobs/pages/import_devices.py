@@ -15,8 +15,15 @@ from django.template.response import TemplateResponse
 from credentials.models import Tag
 from credentials.pages import Page
 from credentials.visibility import is_limited, tags_visible_to
-from inventory.api.transfer import MAX_IMPORT_BYTES, MAX_IMPORT_DEVICES
-from inventory.imports import ImportFailed, ImportFormat, ImportOptions, ImportResult, file_import
+from inventory.imports import (
+    MAX_IMPORT_BYTES,
+    MAX_IMPORT_DEVICES,
+    ImportFailed,
+    ImportFormat,
+    ImportOptions,
+    ImportResult,
+    file_import,
+)
 
 _NAMES = {
     ImportFormat.CSV: "CSV of NetRaven",
