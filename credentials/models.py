@@ -9,10 +9,13 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+
+from credentials.hidden_text import HIDDEN, revealed
 
 #: Names of tags, zones and the like: no control characters, no leading or trailing blank, no ``;``
 #: (which separates tags in CSV files and on the command line).
@@ -20,6 +23,16 @@ validate_name = RegexValidator(
     r"\A[^\s;\x00-\x1f\x7f](?:[^;\x00-\x1f\x7f]*[^\s;\x00-\x1f\x7f])?\Z",
     "A name has no semicolon, no control character and no blank at its ends.",
 )
+
+
+def validate_shown(value: str) -> None:
+    """Refuse a name in which something hides or changes the order of what is read."""
+    found = HIDDEN.search(value)
+    if found is not None:
+        raise ValidationError(
+            f"A name has no characters that hide or reorder others; '{revealed(found.group())}' "
+            "is one."
+        )
 
 
 #: What would end the line at the device's prompt is no part of a user name.
@@ -34,7 +47,7 @@ MAX_FRESHNESS_HOURS = 8760
 class Tag(models.Model):
     """A label on devices, jobs and credentials. Upper and lower case are the same name."""
 
-    name = models.CharField(max_length=MAX_TAG_LENGTH, validators=[validate_name])
+    name = models.CharField(max_length=MAX_TAG_LENGTH, validators=[validate_name, validate_shown])
     description = models.CharField(max_length=200, blank=True)
     max_sessions = models.PositiveIntegerField(
         null=True,
@@ -90,7 +103,7 @@ class Credential(models.Model):
     MIN_PRIORITY = 1
     MAX_PRIORITY = 1000
 
-    name = models.CharField(max_length=100, validators=[validate_name])
+    name = models.CharField(max_length=100, validators=[validate_name, validate_shown])
     username = models.CharField(max_length=128, validators=[validate_username])
     priority = models.PositiveSmallIntegerField(
         default=100,

@@ -12,7 +12,14 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from credentials.cipher import Cipher, CipherError, parse_keys
-from credentials.models import MAX_TAG_LENGTH, Credential, Provider, Tag, validate_name
+from credentials.models import (
+    MAX_TAG_LENGTH,
+    Credential,
+    Provider,
+    Tag,
+    validate_name,
+    validate_shown,
+)
 from credentials.providers import SecretUnavailable, provider_read, wrong_reference
 from credentials.secret import DeviceCredential
 from credentials.selectors import tag_get
@@ -200,6 +207,7 @@ def credential_context(*, seal_id: uuid.UUID, field: str) -> str:
 
 def _check_tag_name(name: str) -> None:
     validate_name(name)
+    validate_shown(name)
     if len(name) > MAX_TAG_LENGTH:
         raise ValidationError(f"The tag name '{name[:40]}…' is too long.")
 

@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models.functions import Lower
 
-from credentials.models import Credential, Tag, validate_name
+from credentials.models import Credential, Tag, validate_name, validate_shown
 from inventory.host_keys import fingerprint
 from inventory.platforms import UnknownPlatform, get_platform
 
@@ -133,7 +133,7 @@ class HostKeyOwner(models.Model):
 class JumpHost(HostKeyOwner):
     """An SSH server that the way to devices leads through."""
 
-    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name, validate_shown])
     ip_address = models.CharField("IP address", max_length=255, validators=[validate_address])
     port = models.PositiveIntegerField(
         default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)]
@@ -203,7 +203,7 @@ def _seconds(what: str) -> models.FloatField[float | None, float | None]:
 class Device(HostKeyOwner):
     """One managed network element with one management address."""
 
-    hostname = models.CharField(max_length=255, validators=[validate_hostname])
+    hostname = models.CharField(max_length=255, validators=[validate_hostname, validate_shown])
     ip_address = models.CharField(
         "IP address",
         max_length=255,

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from backups.engine.line_gate import LineGate
+from credentials.hidden_text import revealed
 from inventory.platforms.definition import (
     COMMON_PAGER,
     Pager,
@@ -43,14 +44,6 @@ _ERASURE = re.compile(r"(?:[ ]*+(?:\x08|\r(?!\n)|\x1b\[[0-?]*[@-~]))++")
 #: for 58 kB).
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Characters that hide or reorder others (Unicode categories Cf, Zl and Zp, variation selectors),
-# so that a text cannot look different from what it says.
-_HIDDEN = re.compile(
-    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
-    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
-    "\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 
 
 def normalise(definition: PlatformDefinition, payload: bytes) -> str:
@@ -88,7 +81,7 @@ def clean_text(payload: bytes, *, pager: Pager = COMMON_PAGER) -> str:
     if "\x08" in text:
         text = "\n".join(_erase(line) for line in text.split("\n"))
     text = _CONTROLS.sub("", text)
-    text = _HIDDEN.sub(_shown, text)
+    text = revealed(text)
     return _one_end(text)
 
 
@@ -145,10 +138,6 @@ def _erase(line: str) -> str:
         elif shown:
             shown.pop()
     return "".join(shown)
-
-
-def _shown(match: re.Match[str]) -> str:
-    return match.group().encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _one_end(text: str) -> str:

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from backups.engine.git.remote import parse_remote
-from credentials.models import Credential, validate_name
+from credentials.models import Credential, validate_name, validate_shown
 from inventory.models import HostKeyOwner, Zone
 
 
@@ -34,7 +34,7 @@ class GitRemote(HostKeyOwner):
     The host key is that of an SSH remote; the first one is kept.
     """
 
-    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name, validate_shown])
     #: ``https://`` or ``ssh://`` or ``user@host:path``; never with a password in it.
     url = models.CharField("URL", max_length=500, validators=[validate_remote_url])
     zone = models.ForeignKey(

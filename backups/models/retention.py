@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from credentials.models import Tag, validate_name
+from credentials.models import Tag, validate_name, validate_shown
 
 
 class RetentionPolicy(models.Model):
@@ -16,7 +16,7 @@ class RetentionPolicy(models.Model):
     configuration.
     """
 
-    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name, validate_shown])
     tags = models.ManyToManyField(Tag, related_name="retention_policies")
     #: Empty keeps archives however old they are.
     archive_days = models.PositiveIntegerField(

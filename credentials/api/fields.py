@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from credentials.models import MAX_TAG_LENGTH, Tag, validate_name
+from credentials.models import MAX_TAG_LENGTH, Tag, validate_name, validate_shown
 
 
 class NameField(serializers.SlugRelatedField[Any]):
@@ -24,7 +24,9 @@ class TagNamesField(serializers.ListField):
     The value is the list of names.
     """
 
-    child = serializers.CharField(max_length=MAX_TAG_LENGTH, validators=[validate_name])
+    child = serializers.CharField(
+        max_length=MAX_TAG_LENGTH, validators=[validate_name, validate_shown]
+    )
 
     def to_internal_value(self, data: Any) -> list[str]:
         ids = [one for one in data if _is_id(one)] if isinstance(data, list) else []

@@ -13,6 +13,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.serializers import as_serializer_error
 
 from credentials.api.errors import Duplicate
+from credentials.hidden_text import revealed
 
 _M = TypeVar("_M", bound=Model)
 _LONGEST_VALUE = 60
@@ -104,5 +105,5 @@ class NamingSerializer(serializers.ModelSerializer[_M]):
         value = given.get(field)
         if not isinstance(value, str | int | float):
             return ""
-        text = str(value)
+        text = revealed(str(value))
         return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django_celery_beat.models import PeriodicTask
 
-from credentials.models import Tag, validate_name
+from credentials.models import Tag, validate_name, validate_shown
 from jobs.choices import CatchUp, ScheduleType
 from jobs.models.columns import choices_of
 from jobs.schedule_rules import MIN_INTERVAL_SECONDS, ScheduleError, check_schedule
@@ -22,7 +22,7 @@ class Job(models.Model):
     none.
     """
 
-    name = models.CharField(max_length=100, validators=[validate_name])
+    name = models.CharField(max_length=100, validators=[validate_name, validate_shown])
     description = models.CharField(max_length=255, blank=True)
     is_enabled = models.BooleanField(default=True, help_text="A disabled job does not start.")
     tags = models.ManyToManyField(Tag, blank=True, related_name="jobs")

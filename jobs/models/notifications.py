@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from credentials.models import Tag, validate_name
+from credentials.models import Tag, validate_name, validate_shown
 from inventory.models import Device
 from jobs.choices import EventKind, MessageState, Severity, TargetKind
 from jobs.models.columns import choices_of
@@ -25,7 +25,7 @@ from jobs.schedule_rules import ScheduleError, check_time_zone, parse_blackouts
 class NotificationTarget(models.Model):
     """Where messages go. The address holds secrets: it is sealed, and nothing shows it."""
 
-    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name, validate_shown])
     kind = models.CharField(
         max_length=8, choices=choices_of(TargetKind), default=TargetKind.APPRISE.value
     )
@@ -55,7 +55,7 @@ class NotificationTarget(models.Model):
 class NotificationRule(models.Model):
     """Which events are told to which targets, and when."""
 
-    name = models.CharField(max_length=100, unique=True, validators=[validate_name])
+    name = models.CharField(max_length=100, unique=True, validators=[validate_name, validate_shown])
     is_enabled = models.BooleanField(default=True)
     events = ArrayField(models.CharField(max_length=20, choices=choices_of(EventKind)))
     minimum_severity = models.CharField(

@@ -94,6 +94,28 @@ def test_a_hostname_is_refused_or_stays_in_the_store(
     assert not any((git_directory / "hooks").glob("post-*"))
 
 
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\u2066", "\ufeff", "\U000e0041"])
+def test_no_name_looks_different_from_what_it_says(call: Call, hidden: str) -> None:
+    name = f"core{hidden}1"
+    shown = json.dumps(hidden.encode("ascii", "backslashreplace").decode("ascii"))[1:-1]
+    CredentialFactory.create(name="login")
+    device = {"hostname": "sw1", "ip_address": "192.0.2.1", "platform": "cisco_ios"}
+    attempts: list[tuple[str, dict[str, Any]]] = [
+        ("devices", device | {"hostname": name}),
+        ("devices", device | {"tags": [name]}),
+        ("tags", {"name": name}),
+        ("credentials", {"name": name, "username": "netops", "password": "p"}),
+        ("jobs", {"name": name}),
+        ("jump-hosts", {"name": name, "ip_address": "192.0.2.9", "credential": "login"}),
+        ("git-remotes", {"name": name, "url": "https://git.example.net/r.git"}),
+        ("retention-policies", {"name": name, "tags": ["core"]}),
+    ]
+    for kind, body in attempts:
+        status, answer = call("POST", f"{kind}/", body)
+        assert status == 400, (kind, answer)
+        assert shown in answer and hidden not in answer
+
+
 @pytest.mark.parametrize("name", ["../x.bin", "/etc/passwd", "a/b", "..", "a\nb", ".git", "x" * 99])
 def test_the_name_of_an_artefact_is_no_path(call: Call, name: str, tmp_path: Path) -> None:
     device = DeviceFactory.create()
