@@ -111,6 +111,7 @@ class EventKind(StrEnum):
     FRESHNESS_MISSED = "freshness_missed"
     PUSH_FAILING = "push_failing"
     PUSH_RECOVERED = "push_recovered"
+    AUDIT_BROKEN = "audit_broken"
 
 
 class TargetKind(StrEnum):

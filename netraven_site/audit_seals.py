@@ -64,6 +64,13 @@ def seal_key(key: str) -> bytes:
     return hmac.digest(key.encode(), _CONTEXT, hashlib.sha256)
 
 
+def configured_keys() -> list[str]:
+    """The redaction keys that entries may be sealed under: the current one and earlier ones."""
+    config = settings.NETRAVEN
+    old = config.old_redaction_keys.get_secret_value() if config.old_redaction_keys else ""
+    return [config.key("redaction_key"), *old.split()]
+
+
 def seal_on_commit() -> None:
     """Have the entries of this transaction sealed right after it, once.
 

@@ -88,6 +88,8 @@ class Config(BaseSettings):
     encryption_keys: SecretStr | None = None
     #: Key of the redaction tokens; changing it changes every token.
     redaction_key: SecretStr | None = None
+    #: Earlier ones, one a line: what they sealed in the audit log is checked with them.
+    old_redaction_keys: SecretStr | None = None
     #: Start although an encryption key is missing that stored values need: it is lost for good.
     allow_missing_keys: bool = False
 

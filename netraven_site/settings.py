@@ -183,6 +183,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="41"),
         "options": {"queue": "git"},
     },
+    "netraven-verify-audit": {
+        "task": "netraven.verify_audit",
+        "schedule": crontab(hour="3", minute="11"),
+        "options": {"queue": "control"},
+    },
     "netraven-prune": {
         "task": "jobs.prune",
         "schedule": crontab(hour="4", minute="11"),

@@ -6,6 +6,7 @@ is a conditional update in ``jobs.services``.
 
 from __future__ import annotations
 
+from jobs.models.audit_checks import AuditCheck
 from jobs.models.detections import DetectionState, PlatformDetection
 from jobs.models.durations import PhaseDuration
 from jobs.models.jobs import Job
@@ -24,6 +25,7 @@ from jobs.models.runs import JobRun
 from jobs.models.workers import ReconcilerTick, WorkerProcess
 
 __all__ = [
+    "AuditCheck",
     "ChangeNotice",
     "ConnectionLog",
     "DetectionState",

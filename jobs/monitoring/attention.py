@@ -14,6 +14,7 @@ from jobs.models import RunCredential
 from jobs.monitoring.facts import QueueFacts, SystemFacts
 from jobs.queues import worker_command
 from jobs.reports.as_text import duration_in_words
+from jobs.selectors.audit_checks import audit_check_last
 
 #: So many rounds in a row that the reconciler missed are no accident.
 _MISSED_ROUNDS = 6
@@ -31,6 +32,7 @@ def needs_a_hand(*, facts: SystemFacts) -> list[str]:
         *_late_runs(facts),
         *_credentials(),
         *_freshness(),
+        *_audit(),
     ]
 
 
@@ -116,6 +118,15 @@ def _credentials() -> Iterator[str]:
     rows = aside.values_list("run_id", "credential__name", "reason")
     for run_id, name, reason in rows[:_CREDENTIALS_NAMED]:
         yield f"run {run_id} has set aside credential '{name}': {reason}"
+
+
+def _audit() -> Iterator[str]:
+    last = audit_check_last()
+    if last is not None and last.problem_count:
+        yield (
+            f"{last.problem_count} entries of the audit log do not fit their seals; "
+            "'manage.py verify_audit' names them"
+        )
 
 
 def _freshness() -> Iterator[str]:

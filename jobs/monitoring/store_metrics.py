@@ -13,12 +13,18 @@ from backups.models import Archive, GitRemote, Snapshot, SnapshotState
 from backups.selectors.remotes import remote_lag
 from jobs.beat import BEAT_TICK
 from jobs.choices import MessageState
-from jobs.models import NotificationMessage, NotificationTarget, ReconcilerTick, SyslogCount
+from jobs.models import (
+    AuditCheck,
+    NotificationMessage,
+    NotificationTarget,
+    ReconcilerTick,
+    SyslogCount,
+)
 from jobs.monitoring.families import counted, labelled, plain
 
 
 def store_metrics() -> Iterator[Metric]:
-    """Eight queries, and one for each enabled Git remote."""
+    """Nine queries, and one for each enabled Git remote."""
     yield from _stored()
     yield from _remotes()
     yield from _notifications()
@@ -28,6 +34,7 @@ def store_metrics() -> Iterator[Metric]:
         "outcome",
         SyslogCount.objects.order_by("outcome").values_list("outcome", "count"),
     )
+    yield from _audit()
     age = ExpressionWrapper(Now() - F("last_at"), output_field=DurationField())
     beat = ReconcilerTick.objects.filter(pk=BEAT_TICK).values_list(Extract(age, "epoch")).first()
     yield plain(
@@ -35,6 +42,18 @@ def store_metrics() -> Iterator[Metric]:
         "Since beat last went round",
         None if beat is None else float(beat[0]),
     )
+
+
+def _audit() -> Iterator[Metric]:
+    age = ExpressionWrapper(Now() - F("checked_at"), output_field=DurationField())
+    rows = AuditCheck.objects.values_list("problem_count", Extract(age, "epoch"))
+    problems, seconds = rows.first() or (None, None)
+    yield plain(
+        "netraven_audit_problems",
+        "Entries of the audit log that do not fit their seals, at the last check",
+        problems,
+    )
+    yield plain("netraven_audit_check_age_seconds", "Since the audit log was checked", seconds)
 
 
 def _stored() -> Iterator[Metric]:

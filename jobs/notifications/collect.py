@@ -1,4 +1,4 @@
-"""Looking for what is to be told: ended runs, overdue devices, failing pushes."""
+"""Looking for what is to be told: ended runs, overdue devices, failing pushes, a broken seal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from jobs.choices import EventKind
 from jobs.models import JobRun, NotificationEvent, ReconcilerTick
-from jobs.notifications.events import freshness_events, push_events, run_events
+from jobs.notifications.events import audit_events, freshness_events, push_events, run_events
 from jobs.notifications.rules import Listener, events_tell, kinds_wanted, listeners
 
 _RUNS_AT_ONCE = 20
@@ -35,6 +35,8 @@ def notifications_collect() -> int:
     kinds = kinds_wanted(rules)
     if kinds & _PUSHES:
         count += _tell(push_events, rules)
+    if EventKind.AUDIT_BROKEN in kinds:
+        count += _tell(audit_events, rules)
     if EventKind.FRESHNESS_MISSED in kinds and _is_my_turn():
         count += _tell(freshness_events, rules)
     return count

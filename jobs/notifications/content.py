@@ -38,6 +38,7 @@ _TITLES = {
     EventKind.FRESHNESS_MISSED: "Backup overdue",
     EventKind.PUSH_FAILING: "Git push failing",
     EventKind.PUSH_RECOVERED: "Git push works again",
+    EventKind.AUDIT_BROKEN: "The audit log was changed past NetRaven",
 }
 _TEST_TEXT = "A test message: whoever reads it gets the messages of NetRaven."
 

@@ -1,4 +1,4 @@
-"""Which events the rows of a run, the devices and the Git remotes stand for.
+"""Which events the rows of a run, the devices, the Git remotes and the audit log stand for.
 
 Nothing is written here. Each event has a key of its own, the same whenever it is found.
 """
@@ -23,6 +23,7 @@ from jobs.policy.notices import (
     device_notice,
     run_notice,
 )
+from jobs.selectors.audit_checks import audit_check_last
 
 _TEXT_LENGTH, _SUBJECT_LENGTH = 600, 255
 _FAILED_PUSHES = (RemoteState.FAILED, RemoteState.DIVERGED)
@@ -81,6 +82,21 @@ def push_events() -> list[NotificationEvent]:
                 )
             )
     return events
+
+
+def audit_events() -> list[NotificationEvent]:
+    """That the audit log does not fit its seals, and again when more of it does not."""
+    last = audit_check_last()
+    if last is None or last.broken_since is None:
+        return []
+    return [
+        _event(
+            EventKind.AUDIT_BROKEN,
+            key=f"audit:{_stamp(last.broken_since)}:{last.problem_count}",
+            subject="audit log",
+            text=f"{last.problem_count} entries do not fit their seals, the first: {last.problem}",
+        )
+    ]
 
 
 def _of_run(run: JobRun) -> Iterator[NotificationEvent]:

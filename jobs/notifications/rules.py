@@ -38,6 +38,7 @@ _IN_WORDS = {
     EventKind.FRESHNESS_MISSED: "{} overdue",
     EventKind.PUSH_FAILING: "Git push failing",
     EventKind.PUSH_RECOVERED: "Git push works again",
+    EventKind.AUDIT_BROKEN: "changed past NetRaven",
 }
 
 

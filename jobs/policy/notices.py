@@ -20,6 +20,7 @@ SEVERITIES: Mapping[EventKind, Severity] = {
     EventKind.FRESHNESS_MISSED: Severity.WARNING,
     EventKind.PUSH_FAILING: Severity.WARNING,
     EventKind.PUSH_RECOVERED: Severity.INFO,
+    EventKind.AUDIT_BROKEN: Severity.CRITICAL,
 }
 _ORDER = tuple(Severity)
 #: Statuses of a device that say whether it can be backed up; others leave it as it was.

@@ -23,6 +23,7 @@ from credentials.models import Credential, InstallationKey, TagLimit
 from credentials.services import credential_open
 from inventory.models import Device
 from jobs.models import (
+    AuditCheck,
     ConnectionLog,
     Job,
     JobLog,
@@ -82,6 +83,7 @@ def test_every_model_has_its_pages() -> None:
         # Read as metrics.
         PhaseDuration.__name__,
         SyslogCount.__name__,
+        AuditCheck.__name__,
         # On the page of its message.
         NotificationAttempt.__name__,
     }

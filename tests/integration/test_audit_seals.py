@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,8 +19,21 @@ from django.db import connection, transaction
 from pydantic import SecretStr
 
 from credentials.models import Tag
+from jobs.choices import EventKind, Severity
+from jobs.models import (
+    AuditCheck,
+    NotificationEvent,
+    NotificationRule,
+    NotificationTarget,
+)
+from jobs.monitoring.attention import needs_a_hand
+from jobs.monitoring.facts import system_facts
+from jobs.monitoring.metrics import metrics_text
+from jobs.notifications.collect import notifications_collect
+from netraven_site.audit_check import audit_check
 from netraven_site.audit_seals import AuditFindings, audit_seal, audit_verify
 from netraven_site.models import AuditSeal
+from netraven_site.tasks import verify_audit
 from tests.factories import TagFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db]
@@ -193,6 +207,62 @@ def test_one_chain_however_many_write_at_once() -> None:
     assert failures == []
     findings = verified()
     assert (findings.sealed, findings.waiting, findings.problem_count) == (before + 60, 0, 0)
+
+
+def checked() -> AuditCheck:
+    audit_check()
+    return AuditCheck.objects.get()
+
+
+def test_the_nightly_check_keeps_its_verdict_and_tells_people_once(
+    ids: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="netraven_site.audit_check")
+    entry = settings.CELERY_BEAT_SCHEDULE["netraven-verify-audit"]
+    assert (entry["task"], entry["options"]) == (verify_audit.name, {"queue": "control"})
+    clean = checked()
+    assert (clean.problem_count, clean.broken_since, clean.entries) == (0, None, 6)
+    assert clean.head == verified().head
+    target = NotificationTarget.objects.create(name="noc")
+    rule = NotificationRule.objects.create(name="audit", events=[EventKind.AUDIT_BROKEN])
+    rule.targets.add(target)
+    assert notifications_collect() == 0
+
+    sql("DELETE FROM auditlog_logentry WHERE id = ID2", ids)
+    broken = checked()
+    assert broken.problem_count == 1 and "was deleted" in broken.problem
+    assert notifications_collect() == 1
+    again = checked()
+    assert again.broken_since == broken.broken_since
+    assert notifications_collect() == 0
+    event = NotificationEvent.objects.get()
+    assert event.severity == Severity.CRITICAL and broken.problem in event.text
+
+    names = [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)]
+    assert names == ["audit_log.verified", "audit_log.broken", "audit_log.broken"]
+    assert "verify_audit" in " ".join(needs_a_hand(facts=system_facts()))
+    assert b"netraven_audit_problems 1.0" in metrics_text()
+
+
+def test_the_nightly_check_notices_that_the_end_was_cut_off(ids: list[int]) -> None:
+    head = checked().head
+    sql("DELETE FROM auditlog_logentry WHERE id = ID6", ids)
+    sql("DELETE FROM netraven_site_auditseal WHERE entry_id = ID6", ids)
+    assert "cut off" in checked().problem
+    TagFactory.create(name="in its place")
+    audit_seal()
+    again = checked()
+    assert "another seal" in again.problem and again.head == head
+
+
+def test_seals_of_an_earlier_redaction_key_are_in_order_while_it_is_kept(
+    ids: list[int], configure: Callable[..., None]
+) -> None:
+    old = settings.NETRAVEN.key("redaction_key")
+    configure(redaction_key=SecretStr("another key of 16 or more"))
+    assert checked().problem_count == 6
+    configure(old_redaction_keys=SecretStr(f"one-that-never-was\n{old}\n"))
+    assert (checked().problem_count, checked().broken_since) == (0, None)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,11 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from credentials.management.base import StackCommand
-from netraven_site.audit_seals import AuditFindings, audit_verify
+from netraven_site.audit_seals import AuditFindings, audit_verify, configured_keys
 
 _HEAD = re.compile(r"[1-9][0-9]{0,17}:[0-9a-f]{64}")
 #: More are counted, not printed; --json has up to a thousand.
@@ -36,7 +35,7 @@ class Command(StackCommand):
             "--old-keys",
             type=Path,
             metavar="FILE",
-            help="redaction keys of before the current one, one a line",
+            help="redaction keys beside those of the configuration, one a line",
         )
         parser.add_argument("--json", action="store_true")
 
@@ -44,7 +43,7 @@ class Command(StackCommand):
         expected = options["expect"]
         if expected is not None and not _HEAD.fullmatch(expected):
             raise CommandError("--expect: a head is NUMBER:DIGEST, as this command prints it")
-        keys = [settings.NETRAVEN.key("redaction_key"), *_old_keys(options["old_keys"])]
+        keys = [*configured_keys(), *_old_keys(options["old_keys"])]
         findings = audit_verify(keys=keys, expected=expected)
         if options["json"]:
             self.stdout.write(json.dumps({"ok": not findings.problem_count, **asdict(findings)}))
@@ -66,7 +65,7 @@ class Command(StackCommand):
         if findings.problem_count:
             self.stdout.write(
                 f"{findings.problem_count} problems: somebody wrote to the database past NetRaven, "
-                "or the redaction key was changed (--old-keys)"
+                "or the redaction key was changed (NETRAVEN_OLD_REDACTION_KEYS, --old-keys)"
             )
         else:
             self.stdout.write("nothing is wrong")
