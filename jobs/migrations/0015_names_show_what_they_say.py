@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0013_syslog_counts'),
+        ('jobs', '0014_audit_checks'),
     ]
 
     operations = [
