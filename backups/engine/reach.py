@@ -71,14 +71,12 @@ def check_literal(address: str, *, allowed: Sequence[Network]) -> None:
         _check(literal, allowed)
 
 
-def check_resolved(address: str, *, allowed: Sequence[Network]) -> None:
-    """Refuse what ``connect`` refuses, for a library that connects to ``address`` by itself.
-
-    The name may stand for something else a moment later; ``connect`` is the better way. Raises
-    DeviceError.
-    """
-    for _, resolved in _resolve(address, 0):
-        _check(resolved, allowed)
+def unresolvable(address: str) -> DeviceError:
+    """That ``address`` is no name of anything."""
+    return DeviceError(
+        ErrorCategory.DNS_FAILURE,
+        f"'{address}' cannot be resolved; check the name and the DNS server",
+    )
 
 
 def _loose_ipv4(text: str) -> Address | None:
@@ -93,10 +91,7 @@ def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, Addres
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
-        raise DeviceError(
-            ErrorCategory.DNS_FAILURE,
-            f"'{address}' cannot be resolved; check the name and the DNS server",
-        ) from None
+        raise unresolvable(address) from None
     # A scoped address reads 'fe80::1%eth0'; the scope does not matter for the check.
     return [(entry[0], ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found]
 

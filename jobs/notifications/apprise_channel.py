@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from backups.engine.errors import DeviceError
-from jobs.notifications.channel import Content, Outcome, address_problem, check_host
+from django.conf import settings
+
+from jobs.notifications.channel import Content, Outcome, address_problem
+from jobs.notifications.checked_names import checked_names
 from jobs.services.logs import safe_message
 
 if TYPE_CHECKING:
@@ -47,12 +50,6 @@ def apprise_send(*, url: str, content: Content) -> Outcome:
     plugin = _plugin(url)
     if plugin is None:
         return Outcome(error="Apprise does not understand the address; give it anew")
-    host = _host(plugin)
-    try:
-        if host:
-            check_host(host)
-    except DeviceError as error:
-        return Outcome(error=address_problem(error, host))
     sender = apprise.Apprise()
     sender.add(plugin)
     text, attach = content.text, None
@@ -62,12 +59,16 @@ def apprise_send(*, url: str, content: Content) -> Outcome:
         )
     elif content.diff:
         text = f"{text}\n\n{content.diff}"
-    with _Heard() as heard:
-        sent = sender.notify(
+    networks = settings.NETRAVEN.notification_networks
+    with _Heard() as heard, checked_names(allowed=networks) as check:
+        sent = _pin(plugin) and sender.notify(
             body=text, title=content.subject, body_format=apprise.NotifyFormat.TEXT, attach=attach
         )
     if sent:
         return Outcome()
+    if check.failure is not None:
+        host, reason = check.failure
+        return Outcome(error=address_problem(reason, host))
     said = safe_message("; ".join(heard.lines), _secrets(url)) or "the service did not take it"
     return Outcome(error=" ".join(said.split())[:500])
 
@@ -80,6 +81,20 @@ def _plugin(url: str) -> apprise.NotifyBase | None:
     with _Heard():
         plugin = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     return plugin
+
+
+def _pin(plugin: apprise.NotifyBase) -> bool:
+    """Have what sends datagrams send to an address, not a name; False where that has none.
+
+    The kernel looks names of datagrams up by itself, where nothing checks what comes out.
+    """
+    if plugin.protocol == "rsyslog":
+        try:
+            found = socket.getaddrinfo(plugin.host, None, socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError:
+            return False
+        plugin.host = str(found[0][4][0])
+    return True
 
 
 def _host(plugin: apprise.NotifyBase) -> str:

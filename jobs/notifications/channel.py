@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
-
-from backups.engine import reach
 from backups.engine.errors import DeviceError, ErrorCategory
 
 TIMEOUT_SECONDS = 10.0
@@ -46,8 +43,3 @@ def address_problem(error: DeviceError, host: str) -> str:
             "NETRAVEN_NOTIFICATION_NETWORKS"
         )
     return error.message
-
-
-def check_host(host: str) -> None:
-    """Raise DeviceError for a host that resolves to loopback, link-local or the like."""
-    reach.check_resolved(host, allowed=settings.NETRAVEN.notification_networks)

@@ -8,6 +8,7 @@ import hmac
 import io
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -39,7 +40,7 @@ from jobs.models import (
     NotificationTarget,
     ReconcilerTick,
 )
-from jobs.notifications import delivery
+from jobs.notifications import checked_names, delivery
 from jobs.notifications.collect import notifications_collect
 from jobs.notifications.content import message_content
 from jobs.notifications.delivery import message_replay, messages_deliver, targets_due
@@ -440,6 +441,54 @@ def test_loopback_and_metadata_services_get_nothing(
     target_save(target=ntfy, url=f"ntfys://{host.replace('127.1', '127.0.0.2')}/{TOKEN}")
     error = delivery.send_test_message(target=ntfy).error
     assert "NETRAVEN_NOTIFICATION_NETWORKS" in error and not hook.requests
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ntfy://{host}/{token}",
+        "mailto://noc:{token}@{host}:2525?to=noc@example.org&from=a@example.org",
+        "rsyslog://{host}",
+    ],
+)
+def test_apprise_connects_to_no_loopback_in_any_way(configure: Any, url: str) -> None:
+    configure(notification_networks=[])
+    target = NotificationTarget(name="x", kind="apprise")
+    target_save(target=target, url=url.format(host="localhost", token=TOKEN))
+    error = delivery.send_test_message(target=target).error
+    assert error.startswith("localhost is an address that no message is sent to"), error
+
+
+def test_apprise_connects_to_the_very_address_that_was_checked(
+    hook: Receiver, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name server is put in place: it has one good answer, then one that is none."""
+    answers, look_up = iter(["127.0.0.1", "127.0.0.2"]), checked_names._getaddrinfo
+
+    def changing(host: Any, *rest: Any) -> Any:
+        return look_up(next(answers) if host == "ntfy.example" else host, *rest)
+
+    monkeypatch.setattr(checked_names, "_getaddrinfo", changing)
+    configure(notification_networks=[ip_network("127.0.0.1/32")])
+    hook.status = 200
+    target = NotificationTarget(name="ntfy", kind="apprise")
+    target_save(target=target, url=f"ntfy://ntfy.example:{hook.port}/{TOKEN}")
+    assert not delivery.send_test_message(target=target).error
+    assert len(hook.requests) == 1
+    error = delivery.send_test_message(target=target).error
+    assert error.startswith("ntfy.example is an address that no message is sent to"), error
+    assert len(hook.requests) == 1 and next(answers, None) is None
+    assert socket.getaddrinfo("127.0.0.2", 80)  # nobody else is kept from anything
+
+
+def test_apprise_follows_no_redirection_to_what_is_refused(hook: Receiver, configure: Any) -> None:
+    configure(notification_networks=[ip_network("127.0.0.1/32")])
+    hook.status, hook.headers = 307, {"Location": f"http://127.0.0.2:{hook.port}/metadata"}
+    target = NotificationTarget(name="ntfy", kind="apprise")
+    target_save(target=target, url=f"ntfy://127.0.0.1:{hook.port}/{TOKEN}")
+    error = delivery.send_test_message(target=target).error
+    assert error.startswith("127.0.0.2 is an address that no message is sent to"), error
+    assert len(hook.requests) == 1
 
 
 def test_apprise_sends_to_the_services_that_it_knows(hook: Receiver) -> None:
