@@ -17,6 +17,8 @@ logger = structlog.get_logger(__name__)
 
 #: One that waited so long would say of another minute that all was well.
 _PING_EXPIRES_SECONDS = 50
+#: What is due is asked for again and again; messages that nobody has taken must not pile up.
+_DELIVER_EXPIRES_SECONDS = 60
 
 
 def notifications_send() -> int:
@@ -28,7 +30,9 @@ def notifications_send() -> int:
     target_ids = targets_due()
     try:
         for target_id in target_ids:
-            deliver_messages.apply_async((target_id,), queue=CONTROL_QUEUE)
+            deliver_messages.apply_async(
+                (target_id,), queue=CONTROL_QUEUE, expires=_DELIVER_EXPIRES_SECONDS
+            )
     except (OperationalError, RedisError):
         logger.warning("broker.down", postponed="messages", count=len(target_ids))
     return len(target_ids)

@@ -17,9 +17,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when everything is there that requests need, else 503; each part with its reason."""
+    """200 when everything is there that work needs, else 503; each part with its reason.
+
+    ``?for=pages`` leaves the broker out: pages and API answer without it.
+    """
     problems = _readiness.problems()
-    is_ready = not any(problems.values())
+    needed = {**problems, "broker": ""} if request.GET.get("for") == "pages" else problems
+    is_ready = not any(needed.values())
     answer = JsonResponse(
         {
             "is_ready": is_ready,

@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from jobs.notifications.channel import Content, Outcome, address_problem
+from jobs.notifications.channel import SEND_SECONDS, Content, Outcome, address_problem
 from jobs.notifications.checked_names import checked_names
+from jobs.notifications.time_limit import within
 from jobs.services.logs import safe_message
 
 if TYPE_CHECKING:
@@ -45,11 +46,23 @@ def apprise_send(*, url: str, content: Content) -> Outcome:
     """Send ``content``; the diff is attached where the service takes files, else it follows."""
     # Takes a quarter of a second, which commands need not wait for that send nothing.
     import apprise
-    from apprise.attachment.memory import AttachMemory
 
     plugin = _plugin(url)
     if plugin is None:
         return Outcome(error="Apprise does not understand the address; give it anew")
+    if "overflow=" not in url:
+        # By itself Apprise sends a text that is too long for the service as it is.
+        plugin.overflow_mode = apprise.OverflowMode.SPLIT
+    try:
+        return within(SEND_SECONDS, url, lambda: _notify(plugin, content, _secrets(url)))
+    except TimeoutError:
+        return Outcome(error="the service did not take the message in time")
+
+
+def _notify(plugin: apprise.NotifyBase, content: Content, secrets: list[str]) -> Outcome:
+    import apprise
+    from apprise.attachment.memory import AttachMemory
+
     sender = apprise.Apprise()
     sender.add(plugin)
     text, attach = content.text, None
@@ -69,7 +82,7 @@ def apprise_send(*, url: str, content: Content) -> Outcome:
     if check.failure is not None:
         host, reason = check.failure
         return Outcome(error=address_problem(reason, host))
-    said = safe_message("; ".join(heard.lines), _secrets(url)) or "the service did not take it"
+    said = safe_message("; ".join(heard.lines), secrets) or "the service did not take it"
     return Outcome(error=" ".join(said.split())[:500])
 
 

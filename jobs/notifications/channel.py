@@ -8,7 +8,10 @@ from typing import Any
 
 from backups.engine.errors import DeviceError, ErrorCategory
 
+#: For a connection, and for each piece of an answer.
 TIMEOUT_SECONDS = 10.0
+#: For all of one delivery: who answers bit by bit must not keep a worker.
+SEND_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

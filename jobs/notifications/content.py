@@ -58,7 +58,7 @@ def message_content(*, message: NotificationMessage) -> Content:
             "id": str(message.delivery_id),
             "created_at": message.created_at,
             "rule": message.rule.name if message.rule else None,
-            "is_test": message.rule is None,
+            "is_test": not message.event_ids,
             "subject": message.subject,
             "text": text,
             "run": _run_payload(run),

@@ -7,9 +7,10 @@ the same ``delivery_id``.
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -43,19 +44,37 @@ def messages_deliver(*, target_id: int) -> int:
 
     Nothing when somebody else is at it.
     """
-    if not _free().filter(pk=target_id).update(busy_until=Now() + _LEASE):
+    held_until = _hold(_free().filter(pk=target_id))
+    if held_until is None:
         return 0
     target = NotificationTarget.objects.get(pk=target_id)
     sent = 0
-    try:
-        for _ in range(_AT_ONCE):
-            message = _next(target)
-            if message is None or _deliver(target, message).error:
-                break
-            sent += 1
-    finally:
-        NotificationTarget.objects.filter(pk=target_id).update(busy_until=None)
+    for _ in range(_AT_ONCE):
+        message = _next(target)
+        if message is None or _deliver(target, message).error:
+            break
+        sent += 1
+        held_until = _hold(_held(target_id, held_until))
+        if held_until is None:
+            return sent  # it took so long that somebody else is at it
+    _held(target_id, held_until).update(busy_until=None)
     return sent
+
+
+def _held(target_id: int, until: datetime) -> QuerySet[NotificationTarget]:
+    """The target as long as the one who holds it until then is the caller."""
+    return NotificationTarget.objects.filter(pk=target_id, busy_until=until)
+
+
+def _hold(target: QuerySet[NotificationTarget]) -> datetime | None:
+    """Hold a target for a while; until when, or None when it is not to be had."""
+    with transaction.atomic():
+        row = target.select_for_update().annotate(until=Now() + _LEASE).first()
+        if row is None:
+            return None
+        until: datetime = row.until
+        NotificationTarget.objects.filter(pk=row.pk).update(busy_until=until)
+    return until
 
 
 def send_test_message(*, target: NotificationTarget) -> Outcome:
@@ -94,9 +113,13 @@ def _due_messages(**which: object) -> QuerySet[NotificationMessage]:
 
 
 def _next(target: NotificationTarget) -> NotificationMessage | None:
-    """The oldest due message, counted as tried; the lease goes on."""
-    NotificationTarget.objects.filter(pk=target.pk).update(busy_until=Now() + _LEASE)
-    message = _due_messages(target=target).select_related("rule", "run").order_by("pk").first()
+    """The due message that was tried least, of these the oldest; counted as tried."""
+    message = (
+        _due_messages(target=target)
+        .select_related("rule", "run")
+        .order_by("attempts", "pk")
+        .first()
+    )
     if message is not None:
         NotificationMessage.objects.filter(pk=message.pk).update(attempts=F("attempts") + 1)
         message.attempts += 1

@@ -100,6 +100,9 @@ def audit_events() -> list[NotificationEvent]:
 
 
 def _of_run(run: JobRun) -> Iterator[NotificationEvent]:
+    """How the run ended; of one without a job, which has none before it, its devices tell."""
+    if run.job_id is None and _telling(run).exists():
+        return
     before = (
         JobRun.objects.filter(job=run.job_id, pk__lt=run.pk, status__in=_values(TELLING_RUNS))
         .order_by("-pk")

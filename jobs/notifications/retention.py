@@ -10,12 +10,18 @@ from backups.selectors.retention import retention_default
 from jobs.choices import MessageState
 from jobs.models import NotificationEvent, NotificationMessage
 
+#: What nobody took for so long is given up: it would hold up what is of today.
+_PENDING_DAYS = 7
+
 
 def notifications_prune(*, dry_run: bool = False) -> int:
     """Delete what is older than the logs are kept; how many messages that are.
 
-    Messages that wait are kept, and events for as long as a message that has them.
+    Messages that wait are kept, and events for as long as a message that has them. One that has
+    waited for its target for a week is given up.
     """
+    if not dry_run:
+        _give_up()
     days = retention_default().log_days
     if days is None:
         return 0
@@ -27,7 +33,17 @@ def notifications_prune(*, dry_run: bool = False) -> int:
         return messages.count()
     count = messages.count()
     messages.delete()
-    # Until a week later: one that waited for its target as long as that has them still.
-    old = before - timedelta(days=7)
+    # Until then: a message that waited for its target as long as it may has them still.
+    old = before - timedelta(days=_PENDING_DAYS)
     NotificationEvent.objects.filter(happened_at__lt=old).delete()
     return count
+
+
+def _give_up() -> None:
+    old = NotificationMessage.objects.filter(
+        state=MessageState.PENDING, due_at__lt=Now() - timedelta(days=_PENDING_DAYS)
+    )
+    old.update(
+        state=MessageState.FAILED,
+        error=f"the target took nothing for {_PENDING_DAYS} days; mend it and replay the message",
+    )

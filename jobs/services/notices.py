@@ -47,14 +47,14 @@ class Added:
 
 @transaction.atomic
 def notices_add(*, notices: Collection[Notice]) -> Added:
-    """Have the devices of ``notices``, each of them once, backed up soon.
+    """Have the devices of ``notices`` backed up soon; the last who is named becomes the author.
 
     A device is due when nothing was told of it for ``change_quiet_seconds``, and at the latest
     ``change_wait_seconds`` after the first message. What NetRaven's own account has done is left
     out: a session that makes a device say so would have itself repeated for ever. Devices that are
     gone are left out as well.
     """
-    kept = _of_others(sorted(notices, key=lambda notice: notice.device_id))
+    kept = _one_each(_of_others(notices))
     config = settings.NETRAVEN
     rows = [
         ChangeNotice(
@@ -117,7 +117,7 @@ def run_create_of_changes() -> JobRun | None:
     )
 
 
-def _of_others(notices: Sequence[Notice]) -> list[Notice]:
+def _of_others(notices: Collection[Notice]) -> list[Notice]:
     """Those of active devices that do not name the account which NetRaven uses there."""
     devices = [notice.device_id for notice in notices]
     active = set(Device.objects.filter(pk__in=devices, is_active=True).values_list("pk", flat=True))
@@ -131,6 +131,15 @@ def _of_others(notices: Sequence[Notice]) -> list[Notice]:
         for notice in notices
         if notice.device_id in active and (notice.device_id, notice.changed_by) not in own
     ]
+
+
+def _one_each(notices: Sequence[Notice]) -> list[Notice]:
+    """One notice per device, by its id: the last one that names somebody, or the last."""
+    chosen: dict[int, Notice] = {}
+    for notice in notices:
+        if notice.changed_by or not chosen.get(notice.device_id):
+            chosen[notice.device_id] = notice
+    return [chosen[device_id] for device_id in sorted(chosen)]
 
 
 def _plain(name: str) -> str:

@@ -17,10 +17,13 @@ from netraven_site.syslog.message import LONGEST
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: Devices that may wait for the database; there are hardly more.
 _MOST_WAITING: Final = 100_000
+#: Users of one device that are kept apart until then: whoever is named last may be nobody, or
+#: NetRaven itself, which only the database tells.
+_MOST_USERS: Final = 4
 
 
 class Intake:
-    """Looks at messages and keeps one notice per device until somebody takes them.
+    """Looks at messages and keeps a notice per device and user until somebody takes them.
 
     For one thread. ``counts`` says what became of the messages: ``received``, and of these
     ``limited``, ``unrelated``, ``unknown_source``, ``changes`` and ``dropped``. ``debounced`` are
@@ -38,7 +41,7 @@ class Intake:
         self.counts: Counter[str] = Counter()
         self._limits = SourceLimits(per_second)
         self._relays = tuple(relays)
-        self._waiting: dict[int, Notice] = {}
+        self._waiting: dict[int, dict[str, Notice]] = {}
 
     def take(self, source: str, payload: bytes) -> None:
         """Look at one message from the address ``source``, in its one form."""
@@ -53,14 +56,15 @@ class Intake:
         self._consider(source, text)
 
     def taken(self) -> list[Notice]:
-        """The notices that wait, which are then the caller's."""
-        notices, self._waiting = list(self._waiting.values()), {}
-        return notices
+        """The notices that wait, the latest of a device last; they are then the caller's."""
+        waiting, self._waiting = self._waiting, {}
+        return [notice for of_device in waiting.values() for notice in of_device.values()]
 
     def put_back(self, notices: Iterable[Notice]) -> None:
-        """Keep ``notices`` that could not be written, unless there are later ones."""
-        for notice in notices:
-            self._waiting.setdefault(notice.device_id, notice)
+        """Keep ``notices`` that could not be written, in front of those that came since."""
+        since = self.taken()
+        for notice in (*notices, *since):
+            self._keep(notice)
 
     def _consider(self, source: str, text: str) -> None:
         entry = self.directory.find(source, text, is_relay=self._is_relay(source))
@@ -75,9 +79,14 @@ class Intake:
         else:
             self.counts["changes"] += 1
             self.counts["debounced"] += entry.device_id in self._waiting
-            self._waiting[entry.device_id] = Notice(
-                device_id=entry.device_id, changed_by=change.user, told_by=SYSLOG
-            )
+            self._keep(Notice(device_id=entry.device_id, changed_by=change.user, told_by=SYSLOG))
+
+    def _keep(self, notice: Notice) -> None:
+        of_device = self._waiting.setdefault(notice.device_id, {})
+        of_device.pop(notice.changed_by, None)
+        of_device[notice.changed_by] = notice
+        if len(of_device) > _MOST_USERS:
+            del of_device[next(iter(of_device))]
 
     def _is_relay(self, source: str) -> bool:
         if not self._relays:

@@ -116,6 +116,18 @@ def test_a_session_of_ours_does_not_ask_for_the_next_one() -> None:
     assert told(device, "alice").changed_by == "alice"
 
 
+def test_what_a_person_changed_counts_whoever_speaks_after_them() -> None:
+    device, credential = DeviceFactory.create(), CredentialFactory.create(username="netraven")
+    CredentialUse.objects.create(
+        device=device, credential=credential, last_success_at=timezone.now()
+    )
+    users = ("alice", "", "netraven")
+    notices_add(
+        notices=[Notice(device_id=device.pk, changed_by=one, told_by="syslog") for one in users]
+    )
+    assert ChangeNotice.objects.get().changed_by == "alice"
+
+
 def test_a_hostile_name_is_one_plain_line() -> None:
     notice = told(DeviceFactory.create(), "x\x00\x1b[31m\nAuthor: <root>" + "y" * 500)
     assert notice.changed_by == ("x[31mAuthor: <root>" + "y" * 500)[:100]

@@ -57,6 +57,15 @@ def test_ready_when_everything_is_there(client: Client) -> None:
     assert client.post("/readyz").status_code == 405
 
 
+def test_pages_are_ready_without_the_broker(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    assert client.get("/readyz").status_code == 503
+    answer = client.get("/readyz?for=pages")
+    assert answer.status_code == 200 and not answer.json()["checks"]["broker"]["is_ok"]
+
+
 def test_a_database_that_is_down_is_the_reason(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,6 +254,8 @@ def test_places_remotes_and_messages_are_told() -> None:
 MONITORING = PROJECT_DIR / "deploy" / "monitoring"
 #: What expressions of Prometheus have beside names of metrics and labels.
 _GROUPING = re.compile(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)")
+#: Matching is between two vectors only; of a number Prometheus refuses the whole file.
+_SCALAR_MATCHED = re.compile(r"\b[\d.]+\s*[-+*/<>=!]+\s*(?:on|ignoring)\b")
 _SELECTOR = re.compile(r"\b(netraven_\w+)(?:\{([^}]*)\})?")
 
 
@@ -301,6 +303,7 @@ def test_dashboard_and_alerts_use_metrics_and_labels_that_there_are() -> None:
         shown = re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", words)
         assert set(shown) <= labels | {"value"}, (expression, words)
         assert expression.count("(") == expression.count(")")
+        assert not _SCALAR_MATCHED.search(expression), f"Prometheus refuses {expression}"
     assert len(used) > 25
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import io
 import json
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -40,7 +42,8 @@ from jobs.models import (
     NotificationTarget,
     ReconcilerTick,
 )
-from jobs.notifications import checked_names, delivery
+from jobs.notifications import apprise_channel, checked_names, delivery, http_call
+from jobs.notifications.channel import Outcome
 from jobs.notifications.collect import notifications_collect
 from jobs.notifications.content import message_content
 from jobs.notifications.delivery import message_replay, messages_deliver, targets_due
@@ -88,9 +91,9 @@ def rule(*kinds: EventKind, target: NotificationTarget, **fields: Any) -> Notifi
     return made
 
 
-def ended(job: Job, **results: tuple[ResultStatus, str]) -> JobRun:
+def ended(job: Job | None, **results: tuple[ResultStatus, str]) -> JobRun:
     """An ended run with a device of each name, its status and error category."""
-    run = JobRunFactory.create(job=job)
+    run = JobRunFactory.create(job=job, job_name=job.name if job else "configuration changes")
     for hostname, (status, category) in results.items():
         device = Device.objects.filter(hostname=hostname).first()
         DeviceResultFactory.create(
@@ -422,6 +425,93 @@ def test_only_one_worker_is_at_a_target(hook: Receiver) -> None:
     assert messages_deliver(target_id=target.pk) == 1
 
 
+def test_who_took_too_long_lets_go_of_nothing_that_is_held_by_another(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = waiting_message(hook.url)
+    other = timezone.now() + timedelta(seconds=60)
+
+    def slow(*_: object) -> Outcome:
+        NotificationTarget.objects.update(busy_until=other)
+        return Outcome()
+
+    monkeypatch.setattr(delivery, "_send", slow)
+    assert messages_deliver(target_id=target.pk) == 1
+    target.refresh_from_db()
+    assert target.busy_until == other
+
+
+def test_a_receiver_that_never_ends_its_answer_is_cut_off(
+    configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(notification_networks=[ip_network("127.0.0.0/8")])
+    monkeypatch.setattr(http_call, "SEND_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = waiting_message(f"http://127.0.0.1:{server.getsockname()[1]}")
+        talker = threading.Thread(target=_continue_for_ever, args=(server,))
+        talker.start()
+        messages_deliver(target_id=target.pk)
+        talker.join(timeout=30)
+    target.refresh_from_db()
+    assert target.error == "127.0.0.1 did not answer in time"
+
+
+def _continue_for_ever(server: socket.socket) -> None:
+    """Answer the first request with one interim response after the other, until it is gone."""
+    connection, _ = server.accept()
+    with connection, contextlib.suppress(OSError):
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def test_one_message_that_is_refused_does_not_hold_up_the_others(hook: Receiver) -> None:
+    hook.status = 500
+    target = waiting_message(hook.url)
+    messages_deliver(target_id=target.pk)
+    ended(JobFactory.create(name="hourly"), other=DOWN)
+    notifications_collect()
+    hook.status = 200
+    NotificationTarget.objects.update(retry_at=None)
+    assert messages_deliver(target_id=target.pk) == 2
+    told = [json.loads(body)["run"]["job"] for _, body in hook.requests]
+    assert told == ["nightly", "hourly", "nightly"]
+
+
+def test_what_a_target_has_not_taken_for_a_week_is_given_up() -> None:
+    waiting_message("https://192.0.2.9")
+    notifications_prune()
+    assert NotificationMessage.objects.get().state == MessageState.PENDING
+    NotificationMessage.objects.update(due_at=Now() - timedelta(days=8))
+    notifications_prune(dry_run=True)
+    assert NotificationMessage.objects.get().state == MessageState.PENDING
+    notifications_prune()
+    message = NotificationMessage.objects.get()
+    assert message.state == MessageState.FAILED and "replay" in message.error
+
+
+def test_a_message_without_its_rule_is_no_test(hook: Receiver) -> None:
+    target = waiting_message(hook.url)
+    NotificationRule.objects.all().delete()
+    messages_deliver(target_id=target.pk)
+    [(_, body)] = hook.requests
+    assert (json.loads(body)["is_test"], json.loads(body)["rule"]) == (False, None)
+    delivery.send_test_message(target=target)
+    assert json.loads(hook.requests[1][1])["is_test"] is True
+
+
+def test_a_run_without_a_job_is_told_by_its_devices() -> None:
+    rule(target=webhook())
+    for _ in range(2):
+        ended(None, edge=DOWN)
+        notifications_collect()
+    assert told() == [("edge", "device_failing", True)]
+    JobRunFactory.create(
+        job=None, job_name="changes", status=RunStatus.FAILED_UNEXPECTED, finished_at=Now()
+    )
+    notifications_collect()
+    assert [kind for _, kind, _ in told()][1:] == ["run_failed"]
+
+
 def test_a_redirection_is_not_followed(hook: Receiver) -> None:
     hook.status, hook.headers = 307, {"Location": f"{hook.url}/elsewhere"}
     target = waiting_message(hook.url)
@@ -489,6 +579,36 @@ def test_apprise_follows_no_redirection_to_what_is_refused(hook: Receiver, confi
     error = delivery.send_test_message(target=target).error
     assert error.startswith("127.0.0.2 is an address that no message is sent to"), error
     assert len(hook.requests) == 1
+
+
+@pytest.mark.parametrize(("query", "mode"), [("", "split"), ("?overflow=truncate", "truncate")])
+def test_apprise_splits_what_is_too_long_for_the_service(
+    query: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[str] = []
+
+    def noted(plugin: Any, *_: object) -> Outcome:
+        modes.append(plugin.overflow_mode.value)
+        return Outcome()
+
+    monkeypatch.setattr(apprise_channel, "_notify", noted)
+    target = NotificationTarget(name="chat", kind="apprise")
+    target_save(target=target, url=f"discord://123456789012345678/{'t' * 60}{query}")
+    delivery.send_test_message(target=target)
+    assert modes == [mode]
+
+
+def test_apprise_is_not_waited_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+    monkeypatch.setattr(apprise_channel, "SEND_SECONDS", 0.1)
+    monkeypatch.setattr(apprise_channel, "_notify", lambda *_: ends.wait(60) and Outcome())
+    target = NotificationTarget(name="ntfy", kind="apprise")
+    target_save(target=target, url=f"ntfy://192.0.2.9/{TOKEN}")
+    for _ in range(2):
+        error = delivery.send_test_message(target=target).error
+        assert error == "the service did not take the message in time"
+    ends.set()
+    wait_for(lambda: not delivery.send_test_message(target=target).error, "the thread to end")
 
 
 def test_apprise_sends_to_the_services_that_it_knows(hook: Receiver) -> None:

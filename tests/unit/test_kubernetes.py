@@ -206,11 +206,14 @@ def test_probes_of_the_web_ask_for_what_there_is() -> None:
     asked = set()
     for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
         probe = MAIN["web"][kind]["httpGet"]
-        assert resolve(probe["path"])
+        assert resolve(probe["path"].partition("?")[0])
         headers = {one["name"]: one["value"] for one in probe["httpHeaders"]}
         assert headers["Host"] in SETTINGS["NETRAVEN_ALLOWED_HOSTS"].split(",")
         asked.add((kind, probe["path"]))
-    assert ("livenessProbe", "/healthz") in asked and ("readinessProbe", "/readyz") in asked
+    assert ("livenessProbe", "/healthz") in asked and (
+        "readinessProbe",
+        "/readyz?for=pages",
+    ) in asked
 
 
 def test_only_who_needs_the_git_store_has_it_and_all_of_them_are_on_one_node() -> None:

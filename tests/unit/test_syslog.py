@@ -255,12 +255,22 @@ def test_every_message_is_accounted_for() -> None:
     assert (one.counts["changes"], one.counts["debounced"]) == (3, 2)
 
 
+def test_who_speaks_last_does_not_drown_who_was_named_before() -> None:
+    one = intake()
+    for user in ("alice", "bob", "alice", *"vwxyz"):
+        one.take("192.0.2.2", IOS.replace("alice", user).encode())
+    assert [notice.changed_by for notice in one.taken()] == ["w", "x", "y", "z"]
+    for user in ("alice", "bob", "alice"):
+        one.take("192.0.2.2", IOS.replace("alice", user).encode())
+    assert [notice.changed_by for notice in one.taken()] == ["bob", "alice"]
+
+
 def test_what_could_not_be_written_waits_and_newer_words_count() -> None:
     one = intake()
     one.take("192.0.2.2", IOS.encode())
     old = one.taken()
     one.take("192.0.2.2", IOS.replace("alice", "carol").encode())
     one.put_back(old)
-    assert [notice.changed_by for notice in one.taken()] == ["carol"]
+    assert [notice.changed_by for notice in one.taken()] == ["alice", "carol"]
     one.put_back(old)
     assert [notice.changed_by for notice in one.taken()] == ["alice"]
