@@ -1,4 +1,4 @@
-"""Makes a site of the documents: navigation, links, and pages that are read off the code.
+"""Makes a site of the documents: navigation, links, drawings, and pages read off the code.
 
 ``mkdocs build --strict`` calls the functions ``on_…``. Documents are written for a checkout: they
 link to files beside ``docs`` as well. Those of the project's first folder become pages; a link to
@@ -8,6 +8,7 @@ any other file becomes its path.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import posixpath
 import re
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mmdr
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -34,6 +36,11 @@ _COMMANDS, _API = "reference/commands.md", "reference/api.md"
 _LINK = re.compile(r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
 #: A link, whose text may be code; or code, in which nothing is a link.
 _PIECE = re.compile(rf"```.*?```|{_LINK.pattern}|`[^`\n]*`", re.DOTALL)
+#: A drawing in the language of Mermaid, and the words before it that say what it shows.
+_DRAWING = re.compile(
+    r"(?:^(?P<title>[^\n]+):\n\n)?^```mermaid\n(?P<source>.*?)^```", re.DOTALL | re.MULTILINE
+)
+_SIZE = re.compile(r'width="100%"(?P<between>.*?viewBox="\S+ \S+ (?P<width>\S+) (?P<height>\S+)")')
 _ENTRY = re.compile(r"- \[(?P<title>[^\]]+)\]\((?P<target>[^)#]+)\)")
 #: What Django gives every command.
 _COMMON = frozenset(
@@ -74,6 +81,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     _set_up_django()
     files.append(File.generated(config, _COMMANDS, content="\n".join(_commands())))
     files.append(File.generated(config, _API, content="\n".join(_api())))
+    for page in list(files.documentation_pages()):
+        for found in _DRAWING.finditer(page.content_string):
+            place, drawing = _place(found["source"]), _drawn(found["source"])
+            files.append(File.generated(config, place, content=drawing))
     return files
 
 
@@ -84,7 +95,32 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     origin = beside.get(here, f"{_DOCS}/{here}")
     if here in (_COMMANDS, _API):
         return markdown
-    return _relinked(markdown, origin, here)
+    return _with_drawings(_relinked(markdown, origin, here), here)
+
+
+def _with_drawings(markdown: str, here: str) -> str:
+    """Pictures instead of their texts: a browser would ask another host for what draws them."""
+
+    def picture(found: re.Match[str]) -> str:
+        way = posixpath.relpath(_place(found["source"]), posixpath.dirname(here) or ".")
+        title = found["title"]
+        # A large one is looked at by itself.
+        drawing = f"[![{title or 'Drawing'}]({way})]({way})"
+        return f"{title}:\n\n{drawing}" if title else drawing
+
+    return _DRAWING.sub(picture, markdown)
+
+
+def _place(source: str) -> str:
+    return f"images/drawings/{hashlib.sha256(source.encode()).hexdigest()[:16]}.svg"
+
+
+def _drawn(source: str) -> str:
+    """The drawing as SVG of its own size, on white also where the page is dark."""
+    svg = _SIZE.sub(
+        r'width="\g<width>" height="\g<height>"\g<between>', mmdr.render(source).svg(), 1
+    )
+    return svg.replace('style="', 'style="background:#fff;', 1)
 
 
 def _relinked(markdown: str, origin: str, here: str) -> str:

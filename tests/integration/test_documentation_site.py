@@ -69,6 +69,17 @@ def test_a_page_loads_nothing_of_other_hosts(site: Path) -> None:
         assert not re.search(r"url\(['\"]?(?:https?:)?//", style.read_text(encoding="utf-8")), style
 
 
+def test_drawings_are_pictures_that_load_nothing(site: Path) -> None:
+    page = (site / "architecture.html").read_text(encoding="utf-8")
+    drawings = re.findall(r'<img alt="A (?:job run|device result)" src="(\S+?\.svg)"', page)
+    assert len(drawings) == 2 and "stateDiagram" not in page
+    for name in drawings:
+        drawing = (site / name).read_text(encoding="utf-8")
+        assert "PENDING" in drawing and "CANCELLED" in drawing
+        hosts = set(re.findall(r"https?://([^/\"]+)", drawing))
+        assert hosts <= {"www.w3.org"} and "<script" not in drawing
+
+
 def test_the_reference_has_every_command_and_address(site: Path) -> None:
     commands = (site / "reference" / "commands.html").read_text(encoding="utf-8")
     for name, app in get_commands().items():
