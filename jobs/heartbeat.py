@@ -1,4 +1,8 @@
-"""The one thread beside the work in each worker process: renews leases and reconciles."""
+"""The threads beside the work in each worker process: one renews leases, another reconciles.
+
+What is slow, while the broker or the Git store hangs, must not keep leases from being renewed:
+devices whose sessions live would be given to others.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +48,13 @@ class Duty:
 class Heartbeat:
     """Beats as long as the process lives, also while it finishes its work after TERM."""
 
-    def __init__(self, duties: list[Duty]) -> None:
+    def __init__(self, duties: list[Duty], *, name: str) -> None:
+        """``name`` is that of the thread."""
         self._duties = duties
+        self._name = name
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
         while True:
@@ -98,7 +104,8 @@ def _on_ready(sender: Any, **_: Any) -> None:
     report = Duty("report this worker", config.heartbeat_seconds, presence.report)
     reconcile = Duty("reconcile", config.reconcile_seconds, reconcile_if_elected)
     wake = Duty("release parked devices", WAKE_SECONDS, wake_if_elected)
-    Heartbeat([*_own_duties(), report, reconcile, wake, *_watch(sender)]).start()
+    Heartbeat(_own_duties(), name="heartbeat").start()
+    Heartbeat([report, reconcile, wake, *_watch(sender)], name="caretaker").start()
     worker_shutdown.connect(lambda **_: presence.leave(), weak=False)
 
 
@@ -115,7 +122,7 @@ def _watch(consumer: Any) -> list[Duty]:
 def _on_child(**_: Any) -> None:
     # A prefork child renews its own claims; its parent reconciles.
     listen_in_child()
-    Heartbeat(_own_duties()).start()
+    Heartbeat(_own_duties(), name="heartbeat").start()
 
 
 def connect() -> None:

@@ -137,9 +137,14 @@ def _send_detection(detection_id: int, queue: str) -> None:
         logger.warning("broker.down", postponed="detection", detection=detection_id)
 
 
-def ring(run_id: int) -> None:
-    """Ask a worker to start the run. A broker that is down is no loss: the row stays PENDING."""
+def ring(run_id: int) -> bool:
+    """Ask a worker to start the run.
+
+    False when the broker is down, which is no loss: the row stays PENDING.
+    """
     try:
         dispatch_run.delay(run_id)
     except OperationalError:
         logger.warning("broker.down", postponed="run", run=run_id)
+        return False
+    return True

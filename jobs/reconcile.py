@@ -5,6 +5,7 @@ Runs in every worker's heartbeat, elected by one row, and on demand. Safe to run
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +39,8 @@ logger = structlog.get_logger(__name__)
 _LIMIT = 1000
 #: So few that a pass with them takes about a second.
 _REVISIONS_AT_ONCE = 200
+#: So long a pass commits what waits for Git; there is more to do.
+_COMMIT_SECONDS = 20.0
 #: After so many missed intervals nobody could renew leases: everyone gets one more.
 _GAP_INTERVALS = 4
 
@@ -125,7 +128,8 @@ def _log_unanswered(devices: list[DeviceResult]) -> None:
 def _start_forgotten_runs() -> int:
     forgotten = runs.runs_take_forgotten(limit=_LIMIT)
     for run_id in forgotten:
-        ring(run_id)
+        if not ring(run_id):
+            break  # nor would it take the others
         _log(run_id, "no worker had started the run, so it was asked for again")
     return len(forgotten)
 
@@ -190,12 +194,14 @@ def _commit_pending() -> int:
         return 0
     older = settings.NETRAVEN.lease_seconds
     devices = devices_with_pending_snapshots(older_than_seconds=older, limit=_LIMIT)
-    problems = []
-    for device_id in devices:
+    give_up = time.monotonic() + _COMMIT_SECONDS
+    for done, device_id in enumerate(devices):
+        if time.monotonic() > give_up:
+            return done
         try:
             snapshots_commit(device_id=device_id)
         except DeviceError as error:
-            problems.append(error.message)
-    if problems:
-        logger.warning("git_store.behind", devices=len(problems), error=problems[-1])
-    return len(devices) - len(problems)
+            # Whatever it is, the next one would most likely wait for it just as long.
+            logger.warning("git_store.behind", devices=len(devices) - done, error=error.message)
+            return done
+    return len(devices)

@@ -13,7 +13,7 @@ from celery import Task, shared_task
 from celery.canvas import Signature
 from celery.exceptions import Reject
 from django.conf import settings
-from django.db import InterfaceError
+from django.db import IntegrityError, InterfaceError, InternalError
 from django.db import OperationalError as DatabaseDown
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -34,7 +34,6 @@ from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE,
 from jobs.selectors.limits import parked_lines
 from jobs.services import runs
 from jobs.services.backup import device_back_up
-from jobs.services.breaker import run_skip_broken
 from jobs.services.commits import (
     HandedOver,
     commit_is_asked_by_nobody_else,
@@ -61,8 +60,10 @@ _COMMIT_ROUNDS = 20
 _AFTER_DEADLINE_SECONDS = 60
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
-#: A database that is down, restarted or busy: no fault of a run, which goes on when it is back.
-_DATABASE_DOWN = (DatabaseDown, InterfaceError)
+#: A database that is down, restarted or busy: no fault of a run, which goes on when it is back. So
+#: are a transaction that was ended because its process stood still (InternalError), and a row that
+#: was deleted while it was being pointed to.
+_DATABASE_DOWN = (DatabaseDown, InterfaceError, InternalError, IntegrityError)
 
 
 class Advance(Enum):
@@ -152,7 +153,6 @@ def dispatch_run(run_id: int) -> None:
     """Start a run: resolve its credentials and send the first waves."""
     run = JobRun.objects.get(pk=run_id)
     if runs.run_start(run=run):
-        run_skip_broken(run=run)
         run_advance(run_id)
         _release(parked_lines(run_id=run_id))
 

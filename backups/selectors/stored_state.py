@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
-from backups.models import CurrentText, Snapshot, Suspect, SuspectState
+from backups.models import Archive, CurrentText, Snapshot, Suspect, SuspectState
 from backups.selectors.archives import archives_kept
 from credentials.services import installation_cipher
 from credentials.statements import Statement
@@ -21,7 +21,7 @@ class StoredState:
 
     #: None before the first one.
     newest: Snapshot | None
-    #: Whether ``newest`` has the raw copy that was asked about.
+    #: Whether the newest raw copy of ``newest`` is the one that was asked about.
     has_archive: bool
     #: False when no suspect of the device waits for a decision.
     may_have_suspects: bool
@@ -56,7 +56,9 @@ def _statement(_key_ids: tuple[str, ...]) -> Statement[Snapshot]:
 
 def _newest(*, device: int, raw_digest: str) -> QuerySet[Snapshot]:
     snapshots = Snapshot.objects.filter(device=device)
-    archives = archives_kept(raw_digest=raw_digest).filter(snapshot=OuterRef("pk"))
+    # The newest one: a secret that was changed back is what the device has.
+    newest = Archive.objects.filter(snapshot=OuterRef(OuterRef("pk"))).order_by("-id").values("pk")
+    archives = archives_kept(raw_digest=raw_digest).filter(pk=Subquery(newest[:1]))
     return snapshots.annotate(
         has_archive=Exists(archives),
         has_suspects=Exists(Suspect.objects.filter(device=device, state=SuspectState.OPEN)),

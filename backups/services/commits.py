@@ -51,9 +51,28 @@ def snapshots_commit(*, device_id: int) -> list[Snapshot]:
     leaves at most one that is in Git already.
     """
     committed: list[Snapshot] = []
-    while _commit_oldest(device_id, committed):
-        pass
+    is_last = False
+    while not is_last:
+        snapshot, is_last = snapshot_commit_oldest(device_id=device_id)
+        committed += [] if snapshot is None else [snapshot]
     return committed
+
+
+@transaction.atomic(savepoint=False)
+def snapshot_commit_oldest(*, device_id: int) -> tuple[Snapshot | None, bool]:
+    """Bring the oldest pending snapshot of a device into Git, and say whether it was the last one.
+
+    None where none was pending. Raises DeviceError as ``snapshots_commit`` does, which takes all of
+    them.
+    """
+    device = locked_device(device_id)
+    pending = _PENDING.all(device_id=device_id)
+    if not pending:
+        return None, True
+    snapshot, *others = pending
+    request = _request(device, snapshot, branch_of(snapshot))
+    _record(snapshot, git_store_to_write().save(request))
+    return snapshot, not others
 
 
 def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> list[int]:
@@ -69,36 +88,25 @@ def devices_with_pending_snapshots(*, older_than_seconds: float, limit: int) -> 
 
 @transaction.atomic(savepoint=False)
 def snapshots_commit_together(*, device_ids: Collection[int]) -> None:
-    """Bring the pending snapshots of several devices into Git, oldest first, a commit each.
+    """Bring the oldest pending snapshot of each of several devices into Git, a commit each.
 
+    Only one of each: what Git has got and a failing database forgets is recognised when it is
+    brought again, as long as nothing of the device came after it.
     The right to write to the store is taken once, and all of them come in or none. Raises
     DeviceError; the snapshots then stay pending. The rows of the devices are locked in order.
     """
     devices = Device.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
     locked = devices.in_bulk(list(device_ids))
     pending = Snapshot.objects.filter(device__in=locked, state=SnapshotState.PENDING)
+    oldest = pending.order_by("device_id", "collected_at", "id").distinct("device_id")
     by_branch: dict[str, list[Snapshot]] = defaultdict(list)
-    for snapshot in pending.order_by("collected_at", "id"):
+    for snapshot in sorted(oldest, key=lambda one: (one.collected_at, one.pk)):
         by_branch[branch_of(snapshot)].append(snapshot)
     for branch, snapshots in by_branch.items():
         requests = [_request(locked[each.device_id], each, branch) for each in snapshots]
         revisions = git_store_to_write().save_all(requests)
         for snapshot, revision in zip(snapshots, revisions, strict=True):
             _record(snapshot, revision)
-
-
-@transaction.atomic(savepoint=False)
-def _commit_oldest(device_id: int, committed: list[Snapshot]) -> bool:
-    """Bring the oldest pending snapshot of a device into Git; False when it was the last one."""
-    device = locked_device(device_id)
-    pending = _PENDING.all(device_id=device_id)
-    if not pending:
-        return False
-    snapshot, *others = pending
-    request = _request(device, snapshot, branch_of(snapshot))
-    _record(snapshot, git_store_to_write().save(request))
-    committed.append(snapshot)
-    return bool(others)
 
 
 def _request(device: Device, snapshot: Snapshot, branch: str) -> CommitRequest:

@@ -15,7 +15,7 @@ from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.pipeline import BackupOutcome, BackupRequest
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_is_queued
-from backups.services.commits import snapshots_commit
+from backups.services.commits import snapshot_commit_oldest
 from backups.services.host_keys import host_key_offered
 from backups.services.sessions import backup_collect, backup_request
 from backups.services.store import RunLabel, backup_store
@@ -94,7 +94,7 @@ def device_back_up(
         outcome = backup_collect(request=request, collector=collector)
         guard.logged_in()
         begun = time.monotonic()
-        with database_use():
+        with database_use(for_long=True):
             done = _store(result, claim, request, outcome)
         store = {"store": time.monotonic() - begun}
         durations_count(phase_seconds={**outcome.phase_seconds, **store})
@@ -162,13 +162,17 @@ def _store(
             return _record_success(result, claim, request, outcome, snapshot)
         if git_is_queued():
             return _hand_over(result, claim, request, outcome, snapshot)
-    with transaction.atomic():
-        if not claim_holds(claim=claim):
-            return None
-        committed = {one.pk: one for one in snapshots_commit(device_id=result.device.pk)}
-        # Without it, somebody else has committed it meanwhile.
-        snapshot = committed.get(snapshot.pk) or Snapshot.objects.get(pk=snapshot.pk)
-        return _record_success(result, claim, request, outcome, snapshot)
+    while True:
+        # One transaction per commit: a database that fails then forgets one at most.
+        with transaction.atomic():
+            if not claim_holds(claim=claim):
+                return None
+            committed, is_last = snapshot_commit_oldest(device_id=result.device.pk)
+            if is_last:
+                if committed is None or committed.pk != snapshot.pk:
+                    # Somebody else has committed it meanwhile.
+                    committed = Snapshot.objects.get(pk=snapshot.pk)
+                return _record_success(result, claim, request, outcome, committed)
 
 
 def _record_suspect(

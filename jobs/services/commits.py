@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from backups.engine.errors import DeviceError
-from backups.models import Snapshot
+from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_store_prepare
 from backups.services import projections
 from backups.services.commits import (
@@ -102,15 +102,19 @@ def _together(limit: int) -> HandedOver:
     results = list(_free()[:limit])
     snapshots = {result.snapshot_id: result.device_id for result in results}
     snapshots_commit_together(device_ids={pk for pk in snapshots.values() if pk is not None})
-    committed = Snapshot.objects.in_bulk([pk for pk in snapshots if pk is not None])
-    for result in results:
+    in_git = Snapshot.objects.filter(state=SnapshotState.COMMITTED).in_bulk(
+        [pk for pk in snapshots if pk is not None]
+    )
+    # The others have an older one that came first, and come in the next turn.
+    done = [result for result in results if result.snapshot_id in in_git]
+    for result in done:
         assert result.snapshot_id is not None  # that is how it was found
         success_record(
             result=result,
             claim=Claim(result.pk, result.attempts),
-            snapshot=committed[result.snapshot_id],
+            snapshot=in_git[result.snapshot_id],
         )
-    return HandedOver(devices=len(results), run_ids={result.run_id for result in results})
+    return HandedOver(devices=len(results), run_ids={result.run_id for result in done})
 
 
 def _alone(result_id: int, done: HandedOver) -> None:

@@ -18,16 +18,17 @@ def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
     """Make the devices of these claims PENDING at once; gives those that somebody is to send.
 
     Claims that are gone meanwhile stay as they are. It is no loss and counts as no attempt: nothing
-    died, and nothing that the ending worker still does with them is written.
+    died, and nothing that the ending worker still does with them is written. What is being stored
+    at this moment is left out, or the others would wait for it: it ends, or its lease does.
     """
     held = Q(pk__in=[])
     for claim in claims:
         held |= Q(pk=claim.result_id, attempts=claim.attempt)
     with transaction.atomic():
         results = list(
-            DeviceResult.objects.select_for_update(of=("self",))
+            DeviceResult.objects.select_for_update(of=("self",), skip_locked=True)
             .select_related("device__zone")
-            .filter(held, status=ResultStatus.RUNNING)
+            .filter(held, status=ResultStatus.RUNNING, snapshot=None)
             .order_by("pk")
         )
         DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(

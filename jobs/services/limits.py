@@ -91,4 +91,24 @@ def _on_trial(run: JobRun, credential_ids: set[int], is_fallback: bool) -> dict[
     RunCredential.objects.bulk_create(
         [RunCredential(run=run, credential_id=pk) for _, pk in pairs], ignore_conflicts=True
     )
+    if is_fallback:
+        _put_others_on_trial(run, [pk for _, pk in pairs])
     return {pk: [limit_key(LimitKind.TRIAL, run.pk, pk)] for _, pk in pairs}
+
+
+def _put_others_on_trial(run: JobRun, credential_ids: list[int]) -> None:
+    """Have devices ask as well that wait with one of these credentials as their first.
+
+    They were too few to ask: together with those that fall back on it they are not.
+    """
+    waiting = run.results.filter(
+        credential__in=credential_ids, status__in=(ResultStatus.PENDING, ResultStatus.RETRYING)
+    )
+    for credential_id in credential_ids:
+        key = limit_key(LimitKind.TRIAL, run.pk, credential_id)
+        others = waiting.filter(credential=credential_id).exclude(limit_keys__contains=[key])
+        # Locked in one order: others lock several rows at once as well.
+        rows = list(others.select_for_update(of=("self",)).only("limit_keys").order_by("pk"))
+        for row in rows:
+            row.limit_keys = [key, *row.limit_keys]
+        DeviceResult.objects.bulk_update(rows, ["limit_keys"], batch_size=_BATCH)

@@ -17,7 +17,7 @@ from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, Resu
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import final_status
 from jobs.policy.transitions import RUN_FINALISE, RUN_START, Move
-from jobs.services.breaker import run_count_connections
+from jobs.services.breaker import run_count_connections, run_skip_broken
 from jobs.services.fallback import run_remember_credentials
 from jobs.services.limits import results_limit
 from jobs.services.logs import job_log
@@ -35,13 +35,18 @@ _CHOOSE = """
 
 
 @transaction.atomic
+@transaction.atomic
 def run_start(*, run: JobRun) -> bool:
-    """Move ``run`` from PENDING to RUNNING. False when somebody else did, or it has ended."""
-    return bool(
-        JobRun.objects.filter(pk=run.pk, status__in=RUN_START.sources).update(
-            status=RunStatus.RUNNING, started_at=Now()
-        )
+    """Move ``run`` from PENDING to RUNNING. False when somebody else did, or it has ended.
+
+    What it leaves out is left out from its first moment: others go on with it right after that.
+    """
+    started = JobRun.objects.filter(pk=run.pk, status__in=RUN_START.sources).update(
+        status=RunStatus.RUNNING, started_at=Now()
     )
+    if started:
+        run_skip_broken(run=run)
+    return bool(started)
 
 
 @transaction.atomic

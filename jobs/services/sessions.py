@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.conf import settings
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from backups.engine.errors import DeviceError, ErrorCategory
 
@@ -21,18 +23,29 @@ _T = TypeVar("_T")
 #: So long a database may be away, or without space, before the work of a session is lost.
 _PATIENCE_SECONDS = 300.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0
+#: Connections of a process that nobody holds for long: the heartbeat and claims need some.
+_KEPT_FREE = 2
+
+
+@lru_cache(maxsize=1)
+def _long_uses() -> threading.Semaphore:
+    """Room for those who may hold a connection of this process for long."""
+    return threading.Semaphore(max(1, settings.NETRAVEN.database_connections - _KEPT_FREE))
 
 
 @contextmanager
-def database_use() -> Iterator[None]:
+def database_use(*, for_long: bool = False) -> Iterator[None]:
     """Give the database connection of this thread back to the pool at the end of the block.
 
-    A session may wait for minutes and must not hold one meanwhile.
+    A session may wait for minutes and must not hold one meanwhile. ``for_long`` says that the block
+    may wait for somebody else, as for the turn to write to Git: some connections are kept free of
+    that, so that leases go on being renewed.
     """
-    try:
-        yield
-    finally:
-        connection.close()
+    with _long_uses() if for_long else nullcontext():
+        try:
+            yield
+        finally:
+            connection.close()
 
 
 def outlasts_database(work: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -49,7 +62,8 @@ def outlasts_database(work: Callable[_P, _T]) -> Callable[_P, _T]:
         while True:
             try:
                 return work(*args, **kwargs)
-            except (OperationalError, InterfaceError) as error:
+            # InternalError is what the end of a transaction raises that was idle for too long.
+            except (OperationalError, InterfaceError, InternalError) as error:
                 if connection.in_atomic_block or time.monotonic() > give_up:
                     raise
                 connection.close()

@@ -21,7 +21,7 @@ from django.test import Client
 from django.urls import reverse
 
 from backups.models import Archive, ArchiveReading, Snapshot, Suspect
-from backups.selectors.archives import archive_newest, artefact_get, artefacts_of
+from backups.selectors.archives import archive_bytes, archive_newest, artefact_get, artefacts_of
 from backups.selectors.suspects import suspects_open
 from backups.services.archives import ReasonMissing, archive_read
 from backups.services.artefacts import artefact_store
@@ -54,6 +54,16 @@ def archive_of(snapshot: Snapshot) -> Archive:
     archive = archive_newest(snapshot=snapshot)
     assert archive is not None
     return archive
+
+
+def test_the_newest_raw_copy_is_the_one_that_the_device_has() -> None:
+    """A secret that redaction hides is changed, and changed back."""
+    device = DeviceFactory.create()
+    for raw in (b"secret A", b"secret B", b"secret B", b"secret A"):
+        backup_store(device=device, outcome=backup_outcome(TEXT, raw=raw), label=LABEL)
+    snapshot = Snapshot.objects.get()
+    assert archive_bytes(archive=archive_of(snapshot)) == b"secret A"
+    assert snapshot.archives.count() == 3
 
 
 # --- The row comes first --------------------------------------------------------------------------

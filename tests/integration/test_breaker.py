@@ -18,8 +18,7 @@ from inventory.models import Device, Zone
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import request_run
 from jobs.models import DeviceResult, JobLog, JobRun
-from jobs.services.breaker import run_skip_broken
-from jobs.services.runs import run_finalise
+from jobs.services.runs import run_finalise, run_start
 from tests.factories import (
     DeviceFactory,
     DeviceResultFactory,
@@ -76,9 +75,9 @@ def broken_device() -> Device:
 
 
 def scheduled_result(device: Device, trigger: Trigger = Trigger.SCHEDULE) -> DeviceResult:
-    run = JobRunFactory.create(trigger=trigger.value)
+    run = JobRunFactory.create(trigger=trigger.value, status=RunStatus.PENDING.value)
     result = DeviceResultFactory.create(run=run, device=device, queued_at=None)
-    run_skip_broken(run=run)
+    assert run_start(run=run)
     result.refresh_from_db()
     return result
 

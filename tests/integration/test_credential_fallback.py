@@ -137,13 +137,13 @@ def test_devices_that_fall_back_one_by_one_are_on_probation_from_the_first() -> 
     others = [DeviceFactory.create(tags=["core"]) for _ in range(4)]
     run = run_over(*direct, *others)
     credential_accepted(run_id=run.pk, credential_id=Credential.objects.get(name="a").pk)
+    for device in direct:
+        begin(run, device)
     for device in others[:2]:
         assert tried(run, device) == "a RETRYING"
     assert {tuple(one.limit_keys) for one in run.results.filter(status="RETRYING")} == {
         (f"trial:{run.pk}:{_b().pk}",)
     }
-    for device in direct:
-        begin(run, device)
     sessions = [begin(run, device) for device in others[:2]]
     permits = [
         log_in_permit(
@@ -155,6 +155,21 @@ def test_devices_that_fall_back_one_by_one_are_on_probation_from_the_first() -> 
         for one in sessions
     ]
     assert permits == [True, False]  # with the two that ask nobody, three may be refused
+
+
+@pytest.mark.django_db
+def test_devices_with_it_as_their_first_ask_once_others_fall_back_on_a_credential() -> None:
+    for name in "ab":
+        CredentialFactory.create(name=name, tags=["core"])
+    direct = [DeviceFactory.create(tags=["core"], credential=_b()) for _ in range(3)]
+    other = DeviceFactory.create(tags=["core"])
+    run = run_over(*direct, other)
+    credential_accepted(run_id=run.pk, credential_id=Credential.objects.get(name="a").pk)
+    assert {tuple(one.limit_keys) for one in run.results.filter(credential=_b())} == {()}
+    assert tried(run, other) == "a RETRYING"
+    assert {tuple(one.limit_keys) for one in run.results.filter(credential=_b())} == {
+        (f"trial:{run.pk}:{_b().pk}",)
+    }
 
 
 def _b() -> Credential:

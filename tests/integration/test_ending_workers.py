@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from celery.exceptions import Reject
@@ -21,11 +22,13 @@ from jobs.models import ConnectionLog, DeviceResult, JobLog
 from jobs.services import session_watch
 from jobs.services.backup import failure_record
 from jobs.services.hand_back import claims_hand_back
-from jobs.services.results import Claim, leases_renew, result_claim, result_fail
+from jobs.services.results import Claim, claim_holds, leases_renew, result_claim, result_fail
 from jobs.services.session_watch import WatchedCollector, session_abandon, sessions_overdue
 from jobs.services.sessions import outlasts_database
 from jobs.tasks import backup_device
-from tests.factories import DeviceResultFactory
+from tests.factories import DeviceFactory, DeviceResultFactory
+from tests.support.stored import store
+from tests.support.threads import in_thread
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +82,20 @@ def test_a_claim_that_was_handed_back_counts_as_no_attempt(
     assert last is not None and (last.attempts, last.own_attempts) == (5, 2)
     second = failure_record(last, Claim(last.pk, last.attempts), late)
     assert second is not None and second.status == ResultStatus.FAILED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_device_that_is_being_stored_keeps_no_other_from_being_handed_back() -> None:
+    storing, other, stored = claim_one(), claim_one(), claim_one()
+    snapshot = store(DeviceFactory.create(), "hostname a\nend\n")
+    DeviceResult.objects.filter(pk=stored.result_id).update(snapshot=snapshot)
+
+    def hand_back() -> list[int]:
+        return [one.pk for one in claims_hand_back(claims=[storing, other, stored])]
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        assert claim_holds(claim=storing)
+        assert in_thread(pool, hand_back).result(30) == [other.result_id]
 
 
 def test_whoever_handed_a_device_back_writes_nothing_more() -> None:
@@ -192,6 +209,37 @@ def lost_once() -> Callable[[], int]:
 @pytest.mark.django_db(transaction=True)
 def test_work_is_done_again_when_the_database_was_away() -> None:
     assert lost_once()() == 2
+
+
+def lives(pid: int) -> bool:
+    """Whether the server has a session with this process id, as another session sees it."""
+
+    def ask() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid])
+            return cursor.fetchone() is not None
+
+    with ThreadPoolExecutor(1) as pool:
+        return in_thread(pool, ask).result(30)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_is_done_again_whose_transaction_was_idle_for_too_long() -> None:
+    calls: list[None] = []
+
+    @outlasts_database
+    def work() -> int:
+        calls.append(None)
+        with transaction.atomic(), connection.cursor() as cursor:
+            if len(calls) == 1:
+                cursor.execute("SELECT pg_backend_pid()")
+                [pid] = cursor.fetchone()
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '1ms'")
+                wait_for(lambda: not lives(pid), "the server to end the transaction")
+            cursor.execute("SELECT 1")
+        return len(calls)
+
+    assert work() == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -137,11 +137,27 @@ def test_several_revisions_of_a_device_are_committed_in_order(git_directory: Pat
     for text in ("a\nb\n", "a\nc\nd\n"):
         backup_store(device=device, outcome=backup_outcome(text), label=label)
     git_store_prepare()
-    snapshots_commit_together(device_ids=[device.pk])
+    for committed in (1, 2):
+        snapshots_commit_together(device_ids=[device.pk])
+        assert Snapshot.objects.filter(state=SnapshotState.COMMITTED).count() == committed
     first, second = Snapshot.objects.order_by("pk")
     assert [snapshot_text(snapshot=each) for each in (first, second)] == ["a\nb\n", "a\nc\nd\n"]
     assert (second.lines_added, second.lines_removed) == (2, 1)
     assert history(git_directory) == [second.commit, first.commit]
+
+
+@pytest.mark.django_db
+def test_a_device_with_an_older_revision_to_commit_succeeds_in_the_turn_of_its_own() -> None:
+    device = DeviceFactory.create()
+    label = RunLabel(run_id=1, job_name="nightly")
+    backup_store(device=device, outcome=backup_outcome("hostname old\nend\n"), label=label)
+    result = handed_over("hostname new\nend\n", device=device)
+    first = handed_over_commit(limit=10)
+    result.refresh_from_db()
+    assert (first.devices, first.run_ids, result.status) == (1, set(), ResultStatus.RUNNING)
+    second = handed_over_commit(limit=10)
+    result.refresh_from_db()
+    assert (second.run_ids, result.status) == ({result.run_id}, ResultStatus.SUCCEEDED)
 
 
 @pytest.mark.django_db(transaction=True)

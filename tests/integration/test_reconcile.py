@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, InternalError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backups.engine.errors import DeviceError, ErrorCategory
 from backups.models import Snapshot
 from backups.selectors.snapshots import snapshot_text
 from backups.services.store import RunLabel, backup_store
@@ -303,6 +304,38 @@ def test_a_broken_resolver_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
     assert run.status == RunStatus.FAILED_CREDENTIAL_RESOLUTION
     assert run.errored_count == 1
     assert "CANARY" not in run.status_reason
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [InternalError, IntegrityError, OperationalError])
+def test_a_database_error_that_passes_ends_no_run(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("jobs.services.runs.credential_candidates", broken)
+    result = DeviceResultFactory.create(queued_at=None)
+    advance(result.run_id)
+    assert JobRun.objects.get().status == RunStatus.RUNNING
+
+
+@pytest.mark.django_db
+def test_what_waits_for_git_is_left_alone_after_the_first_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for _ in range(3):
+        backup_store(device=DeviceFactory.create(), outcome=backup_outcome(), label=LABEL)
+    Snapshot.objects.update(collected_at=an_hour_ago())
+    tried: list[int] = []
+
+    def busy(*, device_id: int) -> None:
+        tried.append(device_id)
+        raise DeviceError(ErrorCategory.STORE_FAILURE, "another process writes to the Git store")
+
+    monkeypatch.setattr("jobs.reconcile.snapshots_commit", busy)
+    assert reconcile().devices_committed == 0
+    assert len(tried) == 1
 
 
 # --- What it says, and many at once -------------------------------------------------------------

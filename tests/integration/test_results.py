@@ -360,7 +360,7 @@ def test_equal_content_makes_no_second_snapshot() -> None:
 @pytest.mark.django_db
 def test_a_changed_secret_makes_an_archive_and_no_snapshot() -> None:
     device = DeviceFactory.create()
-    for raw in (b"secret one", b"secret two", b"secret one"):
+    for raw in (b"secret one", b"secret two", b"secret two"):
         backup_store(device=device, outcome=backup_outcome(raw=raw), label=LABEL)
     assert (Snapshot.objects.count(), Archive.objects.count()) == (1, 2)
 
