@@ -26,10 +26,8 @@ from jobs.models.columns import choices_of
 from jobs.pages.filters import QuickSelect, platform_filter, tag_filter, zone_filter
 from jobs.selectors.devices import devices_by_last_status, devices_with_state
 from jobs.services.run_creation import NothingToBackUp
-from jobs.zone_tests import connections_test_from_their_zones
+from jobs.zone_tests import TESTS_AT_ONCE, TooManyTests, connections_test_while_waiting
 
-#: Connection tests of one request: they go on at once, and the browser waits for them.
-TESTS_AT_ONCE = 8
 _NO_RESULT = "NONE"
 _STATES = {
     "active": ("Active", Q(is_active=True)),
@@ -216,18 +214,12 @@ class TestDevices(DevicesDeed, Page):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Show how far each log-in got."""
-        devices = list(
-            self.chosen().select_related("zone").order_by("hostname")[: TESTS_AT_ONCE + 1]
-        )
-        if not devices:
-            return self.nothing_chosen()
-        if len(devices) > TESTS_AT_ONCE:
-            messages.warning(
-                request,
-                f"At most {TESTS_AT_ONCE} connections are tested at once; tick fewer devices, or "
-                "use 'manage.py test_connection'.",
-            )
+        try:
+            tests = connections_test_while_waiting(devices=self.chosen())
+        except TooManyTests as error:
+            messages.warning(request, str(error))
             return self.to_list()
-        tests = zip(devices, connections_test_from_their_zones(devices=devices), strict=True)
-        context = self.get_context_data(tests=list(tests), back=self.to_list().headers["Location"])
+        if not tests:
+            return self.nothing_chosen()
+        context = self.get_context_data(tests=tests, back=self.to_list().headers["Location"])
         return TemplateResponse(request, self.get_template_names(), context)
