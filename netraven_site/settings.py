@@ -51,6 +51,8 @@ WSGI_APPLICATION = "netraven_site.wsgi.application"
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.import_export",
+    "import_export",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
