@@ -28,6 +28,7 @@ def needs_a_hand(*, facts: SystemFacts) -> list[str]:
         *_queues(facts),
         *_reconciler(facts),
         *_git(facts),
+        *_store_check(facts),
         *_late_runs(facts),
         *_credentials(),
         *_freshness(),
@@ -102,6 +103,15 @@ def _git(facts: SystemFacts) -> Iterator[str]:
         yield (
             f"{facts.pending_snapshots} snapshots wait for Git, the oldest for {since}; check the "
             "disk of the Git store and the workers' logs"
+        )
+
+
+def _store_check(facts: SystemFacts) -> Iterator[str]:
+    if facts.stored_wrong:
+        since = duration_in_words(facts.check_seconds)
+        yield (
+            f"the check of the store {since} ago found {facts.stored_wrong} rows that are wrong; "
+            "'git_store' of the API and the page System say what to do"
         )
 
 

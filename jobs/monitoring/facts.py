@@ -26,7 +26,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Extract, Now
 
-from backups.models import Snapshot, SnapshotState
+from backups.models import Snapshot, SnapshotState, StoreCheck
 from inventory.models import Device, Zone
 from jobs.choices import FINAL_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
@@ -40,7 +40,7 @@ from jobs.queues import (
 )
 from jobs.selectors.workers import workers_known
 
-_PENDING, _COMMITTED, _TICK = "pending", "committed", "tick"
+_PENDING, _COMMITTED, _TICK, _CHECK = "pending", "committed", "tick", "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +110,10 @@ class SystemFacts:
     pending_seconds: float | None
     #: Whether any snapshot is in Git.
     has_commits: bool
+    #: Rows that the last check of the store found wrong.
+    stored_wrong: int
+    #: Since that check; None where there was none.
+    check_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ def system_facts() -> SystemFacts:
     runs = tuple(_open_runs())
     ages = _ages()
     pending, tick = ages.get(_PENDING, _Waiting(0, None)), ages.get(_TICK)
+    check = ages.get(_CHECK, _Waiting(0, None))
     return SystemFacts(
         broker=broker,
         queues=tuple(_queues(needed, broker, workers, runs)),
@@ -142,11 +147,14 @@ def system_facts() -> SystemFacts:
         pending_snapshots=pending.count,
         pending_seconds=pending.seconds,
         has_commits=_COMMITTED in ages,
+        stored_wrong=check.count,
+        check_seconds=check.seconds,
     )
 
 
 def _ages() -> dict[str, _Waiting]:
-    """How many snapshots wait for Git and for how long, and when the reconciler went round.
+    """How many snapshots wait for Git and for how long, when the reconciler went round, and what
+    the last check of the store found.
 
     What there is nothing of is left out; of the committed snapshots only that there are some.
     """
@@ -162,7 +170,9 @@ def _ages() -> dict[str, _Waiting]:
     tick = ReconcilerTick.objects.filter(pk=1).values_list(
         Value(_TICK), Value(1), _age(F("last_at"))
     )
-    rows = pending.values_list("what", "count", "seconds").union(committed[:1], tick, all=True)
+    check = StoreCheck.objects.values_list(Value(_CHECK), "problem_count", _age(F("checked_at")))
+    known = (committed[:1], tick, check)
+    rows = pending.values_list("what", "count", "seconds").union(*known, all=True)
     return {what: _Waiting(count, seconds) for what, count, seconds in rows}
 
 
