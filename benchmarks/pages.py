@@ -13,9 +13,12 @@ import itertools
 import os
 import platform
 import statistics
+import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +145,7 @@ def _fill(count: int) -> list[Asked]:
         Asked(f"/runs/{open_run}/", "nr-forecast"),
         Asked(f"/runs/{ended}/"),
         Asked(f"/runs/{ended}/failures/", "nr-failures"),
+        Asked("/changes/"),
         Asked("/logs/"),
         Asked("/logs/?level=error&search=route"),
         Asked("/credentials/"),
@@ -205,6 +209,7 @@ def _snapshots(devices: list[Any]) -> None:
     from backups.models import Snapshot, SnapshotState
 
     now = timezone.now()
+    blobs = _store()
     Snapshot.objects.bulk_create(
         (
             Snapshot(
@@ -213,12 +218,12 @@ def _snapshots(devices: list[Any]) -> None:
                 content_sha256=f"{number:064}",
                 path=f"{device.pk}",
                 commit=f"{device.pk:020}{number:020}",
-                blob=f"{device.pk:020}{number:020}",
+                blob=blobs[number],
                 size_bytes=50_000,
                 line_count=1500,
                 lines_added=3,
                 lines_removed=2,
-                change_digest=f"{device.pk % 50:064}" if number else "",
+                change_digest=sha256(bytes([device.pk % 50])).hexdigest() if number else "",
                 run_id=number,
                 job_name="nightly",
                 collected_at=(collected := now - timedelta(days=3 * (_REVISIONS - number) - 2)),
@@ -230,6 +235,32 @@ def _snapshots(devices: list[Any]) -> None:
         ),
         batch_size=_AT_ONCE,
     )
+
+
+def _store() -> list[str]:
+    """A Git store with the texts of all revisions; the devices have them in common."""
+    from django.conf import settings
+
+    git = ["git", "-C", str(settings.NETRAVEN.git_directory)]
+    settings.NETRAVEN.git_directory.mkdir()
+    subprocess.run([*git, "init", "--quiet", "--bare", "--initial-branch=main"], check=True)
+    texts = ("\n".join(_config(number)).encode() + b"\n" for number in range(_REVISIONS))
+    write = [*git, "hash-object", "-w", "--stdin"]
+    return [
+        subprocess.run(write, input=text, check=True, capture_output=True).stdout.decode().strip()
+        for text in texts
+    ]
+
+
+def _config(revision: int) -> Iterator[str]:
+    yield "hostname bench"
+    for port in range(300):
+        yield f"interface GigabitEthernet{port // 48}/0/{port % 48}"
+        yield f" description port {port}, revision {revision if port in {10, 200, 290} else 0}"
+        yield f" switchport access vlan {port % 100}"
+        yield " spanning-tree portfast"
+        yield "!"
+    yield "end"
 
 
 def _runs(devices: list[Any]) -> list[int]:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from import_export.fields import Field
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
@@ -19,6 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 from credentials.models import Credential, Tag, TagLimit
 from credentials.scoped import WholeAdmin
 from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
+from credentials.transfer import CheckedResource, TagNames, TransferAdmin, WholeNumber, YesOrNo
 from credentials.usernames import username_problem
 from credentials.visibility import credentials_visible_to, tags_visible_to
 
@@ -95,8 +97,35 @@ class CredentialForm(forms.ModelForm[Credential]):
         return cleaned
 
 
+class CredentialResource(CheckedResource):
+    """Credentials by name, without their secrets, which are set one by one or stand elsewhere."""
+
+    priority = Field("priority", "priority", WholeNumber())
+    is_active = Field("is_active", "is_active", YesOrNo())
+    max_sessions = Field("max_sessions", "max_sessions", WholeNumber())
+    tags = Field("tags", "tags", TagNames())
+
+    class Meta(CheckedResource.Meta):
+        model = Credential
+        fields = CredentialForm.Meta.fields
+
+    def validate_instance(
+        self,
+        instance: Credential,
+        import_validation_errors: dict[str, Any] | None = None,
+        validate_unique: bool = True,
+    ) -> None:
+        errors = dict(import_validation_errors or {})
+        try:
+            credential_check(credential=instance)
+        except ValidationError as error:
+            errors = error.update_error_dict(errors)
+        super().validate_instance(instance, errors, validate_unique)
+
+
 @admin.register(Credential)
-class CredentialAdmin(WholeAdmin, ModelAdmin[Credential]):
+class CredentialAdmin(TransferAdmin, WholeAdmin, ModelAdmin[Credential]):
+    resource_classes = [CredentialResource]
     is_readable_when_limited = True
     form = CredentialForm
     list_display = ["name", "username", "priority", "is_active", "has_enable_secret", "has_ssh_key"]
@@ -134,8 +163,20 @@ class CredentialAdmin(WholeAdmin, ModelAdmin[Credential]):
         return credential.has_ssh_key
 
 
+class TagResource(CheckedResource):
+    """Tags by name."""
+
+    max_sessions = Field("max_sessions", "max_sessions", WholeNumber())
+    freshness_hours = Field("freshness_hours", "freshness_hours", WholeNumber())
+
+    class Meta(CheckedResource.Meta):
+        model = Tag
+        fields = ("name", "description", "max_sessions", "freshness_hours")
+
+
 @admin.register(Tag)
-class TagAdmin(WholeAdmin, ModelAdmin[Tag]):
+class TagAdmin(TransferAdmin, WholeAdmin, ModelAdmin[Tag]):
+    resource_classes = [TagResource]
     is_readable_when_limited = True
     list_display = ["name", "max_sessions", "freshness_hours", "description"]
     search_fields = ["name", "description"]

@@ -22,7 +22,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import TemplateView, View
 from django_filters import FilterSet
 
-PAGE_SIZES = (25, 50, 100, 250)
+PAGE_SIZES = (10, 25, 50, 100, 250)
 
 
 class ForSome(View):

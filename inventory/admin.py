@@ -17,12 +17,14 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from credentials.admin import ReadOnlyAdmin
 from credentials.scoped import WholeAdmin
+from credentials.transfer import TransferAdmin
 from inventory.breaker import breaker_reset
 from inventory.models import CredentialUse, Device, HostKeyChange, HostKeyOwner, JumpHost, Zone
 from inventory.platforms import platform_names
 from inventory.resolution import credentials_explained
 from inventory.scoped import ScopedAdmin
 from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget
+from inventory.transfer import DeviceResource, ZoneResource
 from inventory.visibility import jump_hosts_visible_to
 
 _Owner = TypeVar("_Owner", bound=HostKeyOwner)
@@ -142,7 +144,8 @@ _HISTORY_KEPT = (
 
 
 @admin.register(Device)
-class DeviceAdmin(ScopedAdmin, HostKeyOwnerAdmin[Device]):
+class DeviceAdmin(TransferAdmin, ScopedAdmin, HostKeyOwnerAdmin[Device]):
+    resource_classes = [DeviceResource]
     device_path = "pk"
     fixed_when_limited = ["tags", "credential", "jump_host"]
     form = DeviceForm
@@ -311,7 +314,8 @@ class HostKeyChangeAdmin(ScopedAdmin, ReadOnlyAdmin):
 
 
 @admin.register(Zone)
-class ZoneAdmin(WholeAdmin, ModelAdmin[Zone]):
+class ZoneAdmin(TransferAdmin, WholeAdmin, ModelAdmin[Zone]):
+    resource_classes = [ZoneResource]
     is_readable_when_limited = True
     list_display = ["name", "host_key_mode", "default_credential", "max_sessions", "description"]
     list_filter = ["host_key_mode"]

@@ -67,15 +67,18 @@ def _rows(devices: QuerySet[Device]) -> Iterator[Device]:
     yield from related.iterator(chunk_size=_DEVICES_AT_ONCE)
 
 
+def device_cells(*, devices: QuerySet[Device]) -> Iterator[list[Any]]:
+    """Per device what stands in CSV_COLUMNS, not yet safe for a spreadsheet."""
+    return map(_cells, _rows(devices))
+
+
+def _cells(device: Device) -> list[Any]:
+    values = _values(device).values()
+    return [";".join(value) if isinstance(value, list) else value for value in values]
+
+
 def _as_csv(devices: Iterator[Device]) -> Iterator[str]:
-    rows = (
-        [
-            ";".join(value) if isinstance(value, list) else value
-            for value in _values(device).values()
-        ]
-        for device in devices
-    )
-    return csv_lines(CSV_COLUMNS, rows)
+    return csv_lines(CSV_COLUMNS, map(_cells, devices))
 
 
 def _as_json(devices: Iterator[Device]) -> Iterator[str]:

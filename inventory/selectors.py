@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, NamedTuple, TypedDict
 
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    Expression,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    When,
+)
+from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
 from credentials.models import Credential, Tag
@@ -74,6 +87,18 @@ def devices_with_tags(*, tags: Iterable[Tag]) -> QuerySet[Device]:
     return Device.objects.filter(is_active=True, tags__in=list(tags)).distinct()
 
 
+def with_names(*, devices: QuerySet[Any]) -> QuerySet[Any]:
+    """``devices``, each with ``zone_name`` (None without a zone) and ``tag_names``, in order.
+
+    For lists that show nothing else of zones and tags: to make a row of each for each device takes
+    longer than all else of a list.
+    """
+    carried = Tag.objects.filter(devices=OuterRef("pk")).order_by("name")
+    return devices.annotate(
+        zone_name=F("zone__name"), tag_names=ArraySubquery(carried.values("name"))
+    )
+
+
 def credentials_with_uses(
     *, credentials: QuerySet[Credential], scope: QuerySet[Device] | None = None
 ) -> QuerySet[WithAnnotations[Credential, Uses]]:
@@ -119,6 +144,37 @@ def jump_hosts_of(*, device_ids: Iterable[int]) -> dict[int, tuple[JumpHost, ...
         )
         ways[device_id] = _way(last, hosts)
     return ways
+
+
+class WaysOfAll(NamedTuple):
+    """The ways to more devices than are looked at one by one."""
+
+    #: The id of the jump host next to the device of a row; None where it is reached directly.
+    last_host: Expression
+    #: The jump hosts on the way, nearest to us first, by the id of the last.
+    by_last_host: Mapping[int, tuple[JumpHost, ...]]
+
+
+def ways_of_all(*, path: str) -> WaysOfAll:
+    """The same as ``jump_hosts_of``, for the rows of a query; two queries.
+
+    ``path`` leads from a row to its device.
+    """
+    hosts = {host.pk: host for host in _JUMP_HOSTS.all()}
+    carried = Device.tags.through.objects.order_by().values("device_id")
+    tags = _tags_of(JumpHost.tags.through, "jumphost_id", hosts) if hosts else {}
+    shared = Case(
+        *(
+            When(**{f"{path}__in": carried.filter(tag__in=list(tags[host.pk]))}, then=host.pk)
+            for host in sorted(hosts.values(), key=lambda host: host.name)
+            if host.pk in tags
+        ),
+        output_field=BigIntegerField(null=True),
+    )
+    return WaysOfAll(
+        Coalesce(F(f"{path}__jump_host_id"), shared, output_field=BigIntegerField(null=True)),
+        {pk: _way(host, hosts) for pk, host in hosts.items()},
+    )
 
 
 def _way(last: JumpHost | None, hosts: dict[int, JumpHost]) -> tuple[JumpHost, ...]:

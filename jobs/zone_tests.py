@@ -14,6 +14,7 @@ from typing import Any
 
 from celery import shared_task
 from celery.result import AsyncResult
+from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -30,8 +31,12 @@ _ON_THE_WAY_SECONDS = 10.0
 LONGEST_SECONDS = _ON_THE_WAY_SECONDS + DEADLINE_SECONDS
 _SHORTEST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 0.5
-#: Devices that are tested at once.
-_AT_ONCE = 8
+#: Devices that are tested at once, and the most that somebody is to wait for.
+TESTS_AT_ONCE = 8
+
+
+class TooManyTests(Exception):
+    """More devices are to be tested than somebody would wait for. The message says what to do."""
 
 
 def connection_test_from_its_zone(*, device: Device) -> ConnectionTest:
@@ -59,8 +64,24 @@ def connection_test_from_its_zone(*, device: Device) -> ConnectionTest:
 
 def connections_test_from_their_zones(*, devices: Sequence[Device]) -> Iterator[ConnectionTest]:
     """The tests of ``devices``, a few at once, in their order. Their zones are to be loaded."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
         yield from pool.map(lambda device: connection_test_from_its_zone(device=device), devices)
+
+
+def connections_test_while_waiting(
+    *, devices: QuerySet[Device]
+) -> list[tuple[Device, ConnectionTest]]:
+    """The same for somebody who waits for the page: each device, by hostname, with its test.
+
+    Raises TooManyTests.
+    """
+    chosen = list(devices.select_related("zone").order_by("hostname")[: TESTS_AT_ONCE + 1])
+    if len(chosen) > TESTS_AT_ONCE:
+        raise TooManyTests(
+            f"At most {TESTS_AT_ONCE} connections are tested at once; tick fewer devices, or use "
+            "'manage.py test_connection'."
+        )
+    return list(zip(chosen, connections_test_from_their_zones(devices=chosen), strict=True))
 
 
 @shared_task(name="jobs.test_connection", acks_late=False)

@@ -51,6 +51,8 @@ WSGI_APPLICATION = "netraven_site.wsgi.application"
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.import_export",
+    "import_export",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -197,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- Web --------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+USE_I18N = False  # there is one language; to look for others takes a tenth of the time of a page
 TIME_ZONE = NETRAVEN.time_zone
 USE_TZ = True
 STATIC_URL = "/static/"

@@ -9,6 +9,7 @@ from backups.models.projections import CurrentText, SecretUse
 from backups.models.remotes import GitRemote, RemoteState
 from backups.models.retention import HistoryDeletion, RetentionPolicy
 from backups.models.snapshots import BY_NUMBER, Snapshot, SnapshotState
+from backups.models.store_checks import StoreCheck
 
 __all__ = [
     "BY_NUMBER",
@@ -24,6 +25,7 @@ __all__ = [
     "SecretUse",
     "Snapshot",
     "SnapshotState",
+    "StoreCheck",
     "Suspect",
     "SuspectState",
 ]

@@ -37,6 +37,8 @@ from inventory.visibility import of_visible_devices, scope_of
 #: Lines of a diff that the page of one change shows.
 _LINES_SHOWN = 500
 _MOST_AT_ONCE = 250
+#: Of each entry two texts are read and compared.
+_ENTRIES = 10
 _NOTED = {"no": False, "yes": True}
 
 
@@ -94,7 +96,7 @@ class ChangesPage(FormPage):
         if not self.form.is_valid():
             return context
         query = self.form.query()
-        page = page_of(self.request, change_groups(query=query), size=25)
+        page = page_of(self.request, change_groups(query=query), size=_ENTRIES)
         return context | _changes(query, list(page)) | {"page_obj": page, "recent": RECENT.days}
 
 

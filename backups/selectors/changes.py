@@ -185,8 +185,13 @@ def _key(group: ChangeGroup) -> tuple[int | None, str, str]:
     return group["run_id"], group["job_name"], group["change_digest"]
 
 
-def _samples(ids: Sequence[int]) -> dict[int, Snapshot]:
-    samples = Snapshot.objects.filter(pk__in=ids).select_related("device", "acknowledgement")
+def _samples(ids: Sequence[int]) -> dict[int, Any]:
+    """The revisions by id, each with ``before_id``, that of the revision before it."""
+    samples = (
+        Snapshot.objects.filter(pk__in=ids)
+        .select_related("device", "acknowledgement")
+        .annotate(before_id=Subquery(_before(OuterRef).values("pk")[:1]))
+    )
     return {sample.pk: sample for sample in samples}
 
 
@@ -208,32 +213,28 @@ def _first_devices(
             )
         )
         .filter(place__lte=DEVICES_SHOWN)
-        .select_related("device")
-        .order_by("device__hostname", "id")
+        .order_by()
     )
+    # Few of the many that are numbered are shown, and the columns of a row are many.
+    first = Snapshot.objects.filter(pk__in=list(numbered.values_list("pk", flat=True)))
+    shown = first.select_related("device").defer("pending_text")
     devices: dict[tuple[int | None, str, str], list[Snapshot]] = {_key(g): [] for g in groups}
-    for snapshot in numbered:
+    for snapshot in shown.order_by("device__hostname", "id"):
         key = (snapshot.run_id, snapshot.job_name, snapshot.change_digest)
         if key in devices:
             devices[key].append(snapshot)
     return devices
 
 
-def _diffs(samples: Sequence[Snapshot]) -> dict[int, list[str]]:
+def _diffs(samples: Sequence[Any]) -> dict[int, list[str]]:
     """The first lines of each sample's unified diff; one more than are shown, if there are more."""
-    rows = Snapshot.objects.filter(pk__in=[sample.pk for sample in samples])
-    before_ids = dict(
-        rows.annotate(before=Subquery(_before(OuterRef).values("pk")[:1])).values_list(
-            "pk", "before"
-        )
-    )
-    before = _samples([pk for pk in before_ids.values() if pk is not None])
+    before = _samples([sample.before_id for sample in samples if sample.before_id is not None])
     pairs = [
-        (before[before_ids[sample.pk]], sample)
+        (before[sample.before_id], sample)
         for sample in samples
         if sample.state != SnapshotState.LOST
-        and before_ids[sample.pk] in before
-        and before[before_ids[sample.pk]].state != SnapshotState.LOST
+        and sample.before_id in before
+        and before[sample.before_id].state != SnapshotState.LOST
     ]
     texts = snapshot_texts(snapshots=[snapshot for pair in pairs for snapshot in pair])
     diffs = {}

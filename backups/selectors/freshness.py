@@ -38,14 +38,18 @@ from backups.models import Snapshot, SnapshotState
 from credentials.models import Tag
 from inventory.models import Device
 
-#: Each device is looked at once; a join to its tags would look at it once for each of them. What it
-#: takes to know a state is read once as well: ``with_freshness`` reads it for each column anew.
-_GROUPED = """
-    WITH backups (id, created_at, last_at, hours) AS MATERIALIZED ({backups}),
+#: Each device is looked at once, and each tag that a device carries; to look for the tags of one
+#: device after the other takes as long as all the rest.
+_STATES = """
+    WITH backups (id, created_at, last_at) AS MATERIALIZED ({backups}),
+    strictest AS MATERIALIZED (
+        SELECT device_id, MIN(freshness_hours) AS hours
+        FROM inventory_device_tags JOIN credentials_tag ON credentials_tag.id = tag_id
+        WHERE freshness_hours IS NOT NULL GROUP BY 1
+    ),
     due AS (
-        SELECT id, last_at, hours, COALESCE(
-            COALESCE(last_at, created_at) + hours * INTERVAL '1 hour' < STATEMENT_TIMESTAMP(), FALSE
-        ) AS is_overdue FROM backups
+        SELECT id, created_at, last_at, COALESCE(hours, %s::integer) AS hours
+        FROM backups LEFT JOIN strictest ON device_id = id
     ),
     states AS MATERIALIZED (
         SELECT id, is_overdue, CASE
@@ -53,9 +57,14 @@ _GROUPED = """
             WHEN hours IS NULL THEN 'no_objective'
             WHEN is_overdue THEN 'stale'
             ELSE 'fresh'
-        END AS freshness FROM due
+        END AS freshness
+        FROM due CROSS JOIN LATERAL (SELECT COALESCE(
+            COALESCE(last_at, created_at) + hours * INTERVAL '1 hour' < STATEMENT_TIMESTAMP(), FALSE
+        ) AS is_overdue) AS compared
     )
-    SELECT NULL, freshness, is_overdue, COUNT(*) FROM states GROUP BY 2, 3
+    SELECT NULL::bigint, freshness, is_overdue, COUNT(*) FROM states GROUP BY 2, 3
+"""
+_BY_TAG = """
     UNION ALL
     SELECT tag_id, freshness, is_overdue, COUNT(*)
     FROM states JOIN inventory_device_tags ON device_id = states.id GROUP BY 1, 2, 3
@@ -118,26 +127,22 @@ def default_objective_hours() -> int | None:
     return settings.NETRAVEN.freshness_hours or None
 
 
-def with_freshness(*, devices: QuerySet[Any]) -> QuerySet[Any]:
+def with_freshness(*, devices: QuerySet[Any], of_all: bool = False) -> QuerySet[Any]:
     """``devices`` (or rows of DeviceFreshness), each with what is to be known of its last backup.
 
     Adds ``last_backup_at`` (the end of the read; None if there was none), ``objective_hours``
     (None without one), ``due_at`` (until when the next backup has to be there, counted from the
     last one or else from when the device was made; None without an objective), ``is_overdue`` and
     ``freshness`` (a ``Freshness``). They can be filtered and ordered by.
+
+    To filter and order many devices, ``of_all`` adds ``hours_of_all`` and ``due_of_all``, which
+    are the same as ``objective_hours`` and ``due_at``, in a fraction of the time. That takes a
+    query of its own at once, and they are not read with the rows.
     """
-    objective = F("objective_hours") * Value(timedelta(hours=1))
-    return devices.annotate(
+    found = devices.annotate(
         last_backup_at=Subquery(_last_backups(), output_field=DateTimeField(null=True)),
-        objective_hours=Coalesce(
-            Subquery(_strictest(), output_field=IntegerField()),
-            Value(default_objective_hours(), output_field=IntegerField(null=True)),
-        ),
-        due_at=ExpressionWrapper(
-            Coalesce("last_backup_at", "created_at")
-            + ExpressionWrapper(objective, output_field=DurationField()),
-            output_field=DateTimeField(null=True),
-        ),
+        objective_hours=_or_default(Subquery(_strictest(), output_field=IntegerField())),
+        due_at=_due("objective_hours"),
         is_overdue=Case(When(due_at__lt=Now(), then=Value(True)), default=Value(False)),
         freshness=Case(
             When(last_backup_at=None, then=Value(Freshness.NEVER.value)),
@@ -147,19 +152,26 @@ def with_freshness(*, devices: QuerySet[Any]) -> QuerySet[Any]:
             output_field=CharField(),
         ),
     )
+    if not of_all:
+        return found
+    return found.alias(
+        hours_of_all=_or_default(_strictest_of_all()), due_of_all=_due("hours_of_all")
+    )
 
 
 def devices_in_state(*, devices: QuerySet[Any], state: Freshness) -> QuerySet[Any]:
-    """Those of ``devices``, which ``with_freshness`` has given, that stand there.
+    """Those of ``devices``, from ``with_freshness`` with ``of_all``, that stand there.
 
     The same as a filter by ``freshness``, for which the database would read more of each device.
     """
     if state is Freshness.NEVER:
         return devices.filter(last_backup_at=None)
     if state is Freshness.NO_OBJECTIVE:
-        return devices.filter(objective_hours=None, last_backup_at__isnull=False)
-    is_late = Q(due_at__lt=Now()) if state is Freshness.STALE else Q(due_at__gte=Now())
-    return devices.filter(is_late, last_backup_at__isnull=False)
+        return devices.filter(hours_of_all=None, last_backup_at__isnull=False)
+    oldest = ExpressionWrapper(Now() - _duration("hours_of_all"), output_field=DateTimeField())
+    if state is Freshness.STALE:
+        return devices.filter(last_backup_at__lt=oldest)
+    return devices.filter(last_backup_at__gte=oldest)
 
 
 def freshness_report(
@@ -170,10 +182,10 @@ def freshness_report(
     None means all of them. Two queries, however many devices and tags there are.
     """
     devices = Device.objects.all() if scope is None else scope
-    by_tag: dict[int | None, list[tuple[str, bool, int]]] = defaultdict(list)
-    for tag_id, *row in _grouped(devices.filter(is_active=True)):
-        by_tag[tag_id].append(tuple(row))
     known = Tag.objects.all() if tags is None else tags
+    by_tag: dict[int | None, list[tuple[str, bool, int]]] = defaultdict(list)
+    for tag_id, *row in _grouped(devices.filter(is_active=True), with_tags=True):
+        by_tag[tag_id].append(tuple(row))
     return FreshnessReport(
         default_hours=default_objective_hours(),
         counts=_counts(by_tag[None]),
@@ -189,19 +201,23 @@ def freshness_report(
     )
 
 
-def overdue_count() -> int:
-    """How many active devices should have been backed up by this time. One query."""
-    active = with_freshness(devices=Device.objects.filter(is_active=True))
-    return active.filter(is_overdue=True).count()
+def freshness_counts(*, scope: QuerySet[Device] | None = None) -> FreshnessCounts:
+    """How many active devices of ``scope`` (None = all) stand where. One query."""
+    devices = Device.objects.all() if scope is None else scope
+    return _counts(row for _, *row in _grouped(devices.filter(is_active=True)))
 
 
-def _grouped(devices: QuerySet[Device]) -> list[Any]:
+def _grouped(devices: QuerySet[Device], *, with_tags: bool = False) -> list[Any]:
     """Tag id (None for all devices), state, whether overdue, and how many devices that are."""
-    backups = with_freshness(devices=devices).order_by()
-    columns = backups.values("pk", "created_at", "last_backup_at", "objective_hours")
+    columns = (
+        devices.order_by()
+        .annotate(last_backup_at=Subquery(_last_backups()))
+        .values("pk", "created_at", "last_backup_at")
+    )
     sql, parameters = columns.query.sql_with_params()
+    grouped = _STATES.format(backups=sql) + (_BY_TAG if with_tags else "")
     with connection.cursor() as cursor:
-        cursor.execute(_GROUPED.format(backups=sql), parameters)
+        cursor.execute(grouped, [*parameters, default_objective_hours()])
         return cursor.fetchall()
 
 
@@ -232,3 +248,32 @@ def _strictest() -> QuerySet[Any, Any]:
         device=OuterRef("pk")
     ).order_by()
     return carried.values("device").annotate(hours=Min("tag__freshness_hours")).values("hours")
+
+
+def _strictest_of_all() -> Case:
+    """The same as sets of devices by what is asked for, each of which the database reads once."""
+    tags: dict[int, list[int]] = defaultdict(list)
+    asking = Tag.objects.filter(freshness_hours__isnull=False).order_by("freshness_hours")
+    for tag in asking.only("freshness_hours"):
+        tags[tag.freshness_hours or 0].append(tag.pk)
+    carried = Device.tags.through.objects.order_by().values("device_id")
+    return Case(
+        *(When(pk__in=carried.filter(tag__in=ids), then=hours) for hours, ids in tags.items()),
+        output_field=IntegerField(null=True),
+    )
+
+
+def _or_default(hours: Any) -> Coalesce:
+    default = Value(default_objective_hours(), output_field=IntegerField(null=True))
+    return Coalesce(hours, default)
+
+
+def _due(hours: str) -> ExpressionWrapper:
+    return ExpressionWrapper(
+        Coalesce("last_backup_at", "created_at") + _duration(hours),
+        output_field=DateTimeField(null=True),
+    )
+
+
+def _duration(hours: str) -> ExpressionWrapper:
+    return ExpressionWrapper(F(hours) * Value(timedelta(hours=1)), output_field=DurationField())

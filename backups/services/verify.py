@@ -1,7 +1,11 @@
-"""Whether database, archive and Git agree. Reads only; safe while jobs run."""
+"""Whether database, archive and Git agree. Safe while jobs run.
+
+It changes nothing but the record of the last check.
+"""
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 from django.conf import settings
@@ -13,6 +17,7 @@ from backups.engine.git.inspection import Inspection
 from backups.engine.git.rebuild import Rebuild
 from backups.models import Archive, CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_elsewhere, git_is_here
+from backups.services.store_checks import store_check_keep
 from backups.services.verify_archives import archives_check
 from backups.services.verify_git import GitCheck, Progress, batches
 from backups.services.verify_report import Finding, Problem, Report
@@ -31,15 +36,19 @@ def rows_to_check(*, device: Device | None = None) -> int:
 def store_verify(*, progress: Progress, device: Device | None = None) -> Report:
     """Check every snapshot and every archive, of ``device`` only where it is given.
 
-    With a device, what concerns the repository as a whole is left out. Memory does not grow with
-    the number of snapshots but for 80 bytes per commit.
+    With a device, what concerns the repository as a whole is left out; without one, the result is
+    kept as the last check. Memory does not grow with the number of snapshots but for 80 bytes per
+    commit.
     """
+    begin = time.monotonic()
     report = Report()
     snapshots, archives = _rows(device)
     _check_git(snapshots, report, progress, whole=device is None)
     _check_pending(snapshots, report)
     _check_searched_texts(snapshots, report)
     archives_check(rows=archives, report=report, progress=progress)
+    if device is None:
+        store_check_keep(report=report, seconds=time.monotonic() - begin)
     return report
 
 

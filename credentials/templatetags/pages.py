@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from django import template
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 register = template.Library()
 
@@ -41,6 +44,17 @@ _CAUTION = frozenset(
     }
 )
 _ACTIVE = frozenset({"RUNNING"})
+#: A number that no view has in the fixed part of its address.
+_ANY_ROW = 8_888_888_888
+#: In seconds, the longest first; months and years are those of a calendar on the average.
+_UNITS = (
+    ("year", 31_556_952),
+    ("month", 2_629_746),
+    ("week", 604_800),
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", 60),
+)
 
 
 @register.simple_tag
@@ -48,11 +62,11 @@ def when(moment: datetime | None, empty: str = "never") -> SafeString:
     """How long ago ``moment`` was, with the exact time in the browser's zone on hover."""
     if moment is None:
         return format_html('<span class="nr-muted">{}</span>', empty)
-    exact = moment.astimezone(UTC)
+    exact = moment.astimezone(UTC).isoformat(timespec="seconds")
     return format_html(
         '<time datetime="{}" data-when title="{} UTC">{}</time>',
-        exact.isoformat(timespec="seconds"),
-        exact.strftime("%Y-%m-%d %H:%M:%S"),
+        exact,
+        exact[:19].replace("T", " "),
         _distance(moment),
     )
 
@@ -71,12 +85,14 @@ def moment(value: datetime | None, empty: str = "") -> SafeString:
 
 
 def _distance(moment: datetime) -> str:
-    now = timezone.now()
-    if moment > now:
-        return f"in {timesince(now, moment, depth=1)}"
-    if now - moment < timedelta(minutes=1):
+    """In one unit. Django's ``timesince`` would take a fifth of the time of a list of 250 rows."""
+    seconds = (timezone.now() - moment).total_seconds()
+    if 0 <= seconds < 60:
         return "just now"
-    return f"{timesince(moment, now, depth=1)} ago"
+    name, length = next((unit for unit in _UNITS if abs(seconds) >= unit[1]), _UNITS[-1])
+    count = int(abs(seconds) // length)
+    words = f"{count}\N{NO-BREAK SPACE}{name}{'' if count == 1 else 's'}"
+    return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
 @register.filter
@@ -97,7 +113,11 @@ def duration(value: float | timedelta | None) -> str:
 @register.simple_tag
 def status(value: Any) -> SafeString:
     """A status as a coloured label; the text says all that the colour says."""
-    text = str(value)
+    return _status(str(value))
+
+
+@lru_cache(maxsize=256)
+def _status(text: str) -> SafeString:
     words = text.replace("_", " ").capitalize()
     return format_html('<span class="nr-status nr-status-{}">{}</span>', tone(text), words)
 
@@ -107,6 +127,30 @@ def tone(value: str) -> str:
     text = value.upper()
     tones = {"good": _GOOD, "bad": _BAD, "caution": _CAUTION, "active": _ACTIVE}
     return next((name for name, values in tones.items() if text in values), "neutral")
+
+
+@register.simple_tag
+def tag_links(names: Iterable[str]) -> SafeString:
+    """The names of tags as links that narrow the list of devices to one of them."""
+    return format_html_join("", "{}", ((_tag_link(name),) for name in names))
+
+
+@lru_cache(maxsize=1024)
+def _tag_link(name: str) -> SafeString:
+    return format_html('<a class="nr-tag" href="?tag={}">{}</a>', quote(name, safe=""), name)
+
+
+@register.simple_tag
+def row_url(view: str, pk: int) -> str:
+    """The address of ``view`` for the row ``pk``, as ``url`` gives it; quick enough for lists."""
+    before, after = _around(view, get_script_prefix())
+    return f"{before}{pk:d}{after}"
+
+
+@lru_cache(maxsize=64)
+def _around(view: str, script_prefix: str) -> tuple[str, str]:
+    before, _, after = reverse(view, args=[_ANY_ROW]).partition(str(_ANY_ROW))
+    return before, after
 
 
 @register.inclusion_tag("pages/sort.html", takes_context=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from backups.models import Snapshot, SnapshotState
-from backups.selectors.freshness import overdue_count
+from backups.selectors.freshness import freshness_counts
 from jobs.choices import OPEN_RUN_STATUSES
 from jobs.models import RunCredential
 from jobs.monitoring.facts import QueueFacts, SystemFacts
@@ -29,6 +29,7 @@ def needs_a_hand(*, facts: SystemFacts) -> list[str]:
         *_queues(facts),
         *_reconciler(facts),
         *_git(facts),
+        *_store_check(facts),
         *_late_runs(facts),
         *_credentials(),
         *_freshness(),
@@ -36,15 +37,17 @@ def needs_a_hand(*, facts: SystemFacts) -> list[str]:
     ]
 
 
-def git_store_problem() -> str:
+def git_store_problem(*, facts: SystemFacts | None = None) -> str:
     """Why this host does not reach the Git store, one line; empty where it does.
 
-    Before the first snapshot came into Git there is no store, and nothing is wrong.
+    Before the first snapshot came into Git there is no store, and nothing is wrong. Whether one
+    did is asked for unless ``facts`` say it.
     """
     path = settings.NETRAVEN.git_directory
     if os.access(path / "HEAD", os.R_OK):
         return ""
-    if not Snapshot.objects.filter(state=SnapshotState.COMMITTED).exists():
+    committed = Snapshot.objects.filter(state=SnapshotState.COMMITTED)
+    if not (committed.exists() if facts is None else facts.has_commits):
         return ""
     return f"this host does not reach the Git store at {path}; check that its disk is mounted"
 
@@ -94,7 +97,7 @@ def _reconciler(facts: SystemFacts) -> Iterator[str]:
 
 
 def _git(facts: SystemFacts) -> Iterator[str]:
-    problem = git_store_problem()
+    problem = git_store_problem(facts=facts)
     if problem:
         yield problem
     if (facts.pending_seconds or 0) > settings.NETRAVEN.lease_seconds:
@@ -102,6 +105,15 @@ def _git(facts: SystemFacts) -> Iterator[str]:
         yield (
             f"{facts.pending_snapshots} snapshots wait for Git, the oldest for {since}; check the "
             "disk of the Git store and the workers' logs"
+        )
+
+
+def _store_check(facts: SystemFacts) -> Iterator[str]:
+    if facts.stored_wrong:
+        since = duration_in_words(facts.check_seconds)
+        yield (
+            f"the check of the store {since} ago found {facts.stored_wrong} rows that are wrong; "
+            "'git_store' of the API and the page System say what to do"
         )
 
 
@@ -130,7 +142,7 @@ def _audit() -> Iterator[str]:
 
 
 def _freshness() -> Iterator[str]:
-    count = overdue_count()
+    count = freshness_counts().overdue
     if count:
         yield (
             f"{count} device{'s' if count > 1 else ''} should have been backed up by now; "

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.db.models import (
     BooleanField,
+    Case,
     Count,
     DurationField,
     Exists,
@@ -20,10 +21,12 @@ from django.db.models import (
     Min,
     OuterRef,
     Q,
+    Value,
+    When,
 )
 from django.db.models.functions import Extract, Now
 
-from backups.models import Snapshot, SnapshotState
+from backups.models import Snapshot, SnapshotState, StoreCheck
 from inventory.models import Device, Zone
 from jobs.choices import FINAL_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun, ReconcilerTick
@@ -36,6 +39,8 @@ from jobs.queues import (
     zone_queue,
 )
 from jobs.selectors.workers import workers_known
+
+_PENDING, _COMMITTED, _TICK, _CHECK = "pending", "committed", "tick", "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,8 @@ class OpenRunFacts:
     done: int
     deadline_at: datetime
     is_late: bool
+    #: Since its message was sent, while no worker has begun it; None otherwise.
+    waiting_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,12 @@ class SystemFacts:
     pending_snapshots: int
     #: Since the oldest snapshot that is not in Git was collected; None where none waits.
     pending_seconds: float | None
+    #: Whether any snapshot is in Git.
+    has_commits: bool
+    #: Rows that the last check of the store found wrong.
+    stored_wrong: int
+    #: Since that check; None where there was none.
+    check_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +123,7 @@ class _Waiting:
 
 
 def system_facts() -> SystemFacts:
-    """Seven queries and one round trip to the broker, however much is under way."""
+    """Five queries and one round trip to the broker, however much is under way."""
     zones = dict(
         Zone.objects.order_by("name")
         .annotate(is_needed=Exists(Device.objects.filter(zone=OuterRef("pk"), is_active=True)))
@@ -122,23 +135,45 @@ def system_facts() -> SystemFacts:
     broker = broker_state(queues=tuple(needed))
     workers = tuple(_workers())
     runs = tuple(_open_runs())
-    pending = Snapshot.objects.filter(state=SnapshotState.PENDING).aggregate(
-        count=Count("pk"), seconds=_age(Min("collected_at"))
-    )
-    tick = (
-        ReconcilerTick.objects.filter(pk=1)
-        .annotate(seconds=_age(F("last_at")))
-        .values_list("seconds")
-    )
+    ages = _ages()
+    pending, tick = ages.get(_PENDING, _Waiting(0, None)), ages.get(_TICK)
+    check = ages.get(_CHECK, _Waiting(0, None))
     return SystemFacts(
         broker=broker,
-        queues=tuple(_queues(needed, broker, workers)),
+        queues=tuple(_queues(needed, broker, workers, runs)),
         workers=workers,
         open_runs=runs,
-        reconciler_seconds=next((seconds for (seconds,) in tick), None),
-        pending_snapshots=pending["count"],
-        pending_seconds=pending["seconds"],
+        reconciler_seconds=None if tick is None else tick.seconds,
+        pending_snapshots=pending.count,
+        pending_seconds=pending.seconds,
+        has_commits=_COMMITTED in ages,
+        stored_wrong=check.count,
+        check_seconds=check.seconds,
     )
+
+
+def _ages() -> dict[str, _Waiting]:
+    """How many snapshots wait for Git and for how long, when the reconciler went round, and what
+    the last check of the store found.
+
+    What there is nothing of is left out; of the committed snapshots only that there are some.
+    """
+    snapshots = Snapshot.objects.order_by()
+    pending = (
+        snapshots.filter(state=SnapshotState.PENDING)
+        .values(what=Value(_PENDING))
+        .annotate(count=Count("pk"), seconds=_age(Min("collected_at")))
+    )
+    committed = snapshots.filter(state=SnapshotState.COMMITTED).values_list(
+        Value(_COMMITTED), Value(1), _age(F("collected_at"))
+    )
+    tick = ReconcilerTick.objects.filter(pk=1).values_list(
+        Value(_TICK), Value(1), _age(F("last_at"))
+    )
+    check = StoreCheck.objects.values_list(Value(_CHECK), "problem_count", _age(F("checked_at")))
+    known = (committed[:1], tick, check)
+    rows = pending.values_list("what", "count", "seconds").union(*known, all=True)
+    return {what: _Waiting(count, seconds) for what, count, seconds in rows}
 
 
 def _age(since: F | Min) -> Extract:
@@ -162,9 +197,12 @@ def _workers() -> Iterable[WorkerFacts]:
 
 
 def _queues(
-    needed: dict[str, bool], broker: BrokerState, workers: Sequence[WorkerFacts]
+    needed: dict[str, bool],
+    broker: BrokerState,
+    workers: Sequence[WorkerFacts],
+    runs: Sequence[OpenRunFacts],
 ) -> Iterable[QueueFacts]:
-    waiting = _waiting_devices() | {CONTROL_QUEUE: _waiting_runs()}
+    waiting = _waiting_devices() | {CONTROL_QUEUE: _waiting_runs(runs)}
     served = Counter(queue for worker in workers if worker.is_alive for queue in worker.queues)
     for name, is_needed in needed.items():
         here = waiting.get(name, _Waiting(0, None))
@@ -203,11 +241,9 @@ def _waiting_devices() -> dict[str, _Waiting]:
     return waiting
 
 
-def _waiting_runs() -> _Waiting:
-    found = JobRun.objects.filter(status=RunStatus.PENDING, queued_at__isnull=False).aggregate(
-        count=Count("pk"), seconds=_age(Min("queued_at"))
-    )
-    return _Waiting(found["count"], found["seconds"])
+def _waiting_runs(runs: Sequence[OpenRunFacts]) -> _Waiting:
+    ages = [run.waiting_seconds for run in runs if run.waiting_seconds is not None]
+    return _Waiting(len(ages), max(ages, default=None))
 
 
 def _open_runs() -> Iterable[OpenRunFacts]:
@@ -219,6 +255,7 @@ def _open_runs() -> Iterable[OpenRunFacts]:
             done=done,
             age=_age(F("created_at")),
             is_late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()),
+            waiting=Case(When(status=RunStatus.PENDING, then=_age(F("queued_at")))),
         )
     )
     for run in rows:
@@ -231,4 +268,5 @@ def _open_runs() -> Iterable[OpenRunFacts]:
             done=run.done,
             deadline_at=run.deadline_at,
             is_late=run.is_late,
+            waiting_seconds=None if run.waiting is None else float(run.waiting),
         )

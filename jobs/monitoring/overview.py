@@ -9,8 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count, Q
 
 from backups.models import Snapshot
+from backups.services.store_checks import store_check_last
 from inventory.models import Device
 from jobs.choices import FINAL_RUN_STATUSES
 from jobs.models import Job, JobRun
@@ -49,11 +51,13 @@ def system_overview() -> dict[str, Any]:
 def installation_facts() -> dict[str, Any]:
     """``versions``, ``counts`` of what is stored, and ``git_store``; at most 7 queries."""
     problem = git_store_problem()
+    check = store_check_last()
     return {
         "versions": _versions(),
         "counts": {
-            "devices": Device.objects.count(),
-            "active_devices": Device.objects.filter(is_active=True).count(),
+            **Device.objects.aggregate(
+                devices=Count("pk"), active_devices=Count("pk", filter=Q(is_active=True))
+            ),
             "jobs": Job.objects.count(),
             "runs": JobRun.objects.count(),
             "snapshots": Snapshot.objects.count(),
@@ -62,6 +66,7 @@ def installation_facts() -> dict[str, Any]:
             "path": str(settings.NETRAVEN.git_directory),
             "is_reachable": not problem,
             "problem": problem,
+            "last_check": None if check is None else asdict(check),
         },
     }
 

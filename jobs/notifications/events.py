@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Now
 
 from backups.models import GitRemote, RemoteState
 from backups.selectors.freshness import with_freshness
@@ -41,7 +42,7 @@ def run_events(*, run: JobRun, kinds: frozenset[EventKind]) -> list[Notification
 
 def freshness_events() -> list[NotificationEvent]:
     """The active devices that should have been backed up by now, each once per last backup."""
-    devices = with_freshness(devices=Device.objects.filter(is_active=True))
+    devices = with_freshness(devices=Device.objects.filter(is_active=True), of_all=True)
     return [
         _event(
             EventKind.FRESHNESS_MISSED,
@@ -50,7 +51,7 @@ def freshness_events() -> list[NotificationEvent]:
             text=_last_backup(device),
             device_id=device.pk,
         )
-        for device in devices.filter(is_overdue=True).order_by("hostname")
+        for device in devices.filter(due_of_all__lt=Now()).order_by("hostname")
     ]
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from backups.selectors.freshness import Freshness, FreshnessCounts, freshness_report
-from credentials.models import Tag
+from backups.selectors.freshness import Freshness, FreshnessCounts, freshness_counts
 from credentials.pages import Page
 from credentials.visibility import is_limited
 from inventory.visibility import devices_visible_to, scope_of
@@ -94,7 +93,7 @@ def freshness_shares(counts: FreshnessCounts) -> list[dict[str, Any]]:
 
 
 def _freshness(*, scope: QuerySet[Any] | None) -> dict[str, Any]:
-    counts = freshness_report(scope=scope, tags=Tag.objects.none()).counts
+    counts = freshness_counts(scope=scope)
     with_objective = counts.total - counts.of(Freshness.NO_OBJECTIVE)
     fresh = counts.of(Freshness.FRESH)
     return {

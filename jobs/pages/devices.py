@@ -23,13 +23,11 @@ from inventory.visibility import devices_visible_to
 from jobs.choices import ResultStatus
 from jobs.launch import request_backup
 from jobs.models.columns import choices_of
-from jobs.pages.filters import platform_filter, tag_filter, zone_filter
+from jobs.pages.filters import QuickSelect, platform_filter, tag_filter, zone_filter
 from jobs.selectors.devices import devices_by_last_status, devices_with_state
 from jobs.services.run_creation import NothingToBackUp
-from jobs.zone_tests import connections_test_from_their_zones
+from jobs.zone_tests import TESTS_AT_ONCE, TooManyTests, connections_test_while_waiting
 
-#: Connection tests of one request: they go on at once, and the browser waits for them.
-TESTS_AT_ONCE = 8
 _NO_RESULT = "NONE"
 _STATES = {
     "active": ("Active", Q(is_active=True)),
@@ -51,11 +49,16 @@ class DeviceFilter(django_filters.FilterSet):
     result = django_filters.ChoiceFilter(
         choices=[*choices_of(ResultStatus), (_NO_RESULT, "No result yet")],
         empty_label="All",
+        widget=QuickSelect,
         method="by_result",
         label="Last result",
     )
     freshness = django_filters.ChoiceFilter(
-        choices=choices_of(Freshness), empty_label="All", method="by_freshness", label="Freshness"
+        choices=choices_of(Freshness),
+        empty_label="All",
+        widget=QuickSelect,
+        method="by_freshness",
+        label="Freshness",
     )
     state = django_filters.ChoiceFilter(
         choices=[
@@ -64,6 +67,7 @@ class DeviceFilter(django_filters.FilterSet):
             _NO_CREDENTIAL,
         ],
         empty_label="All",
+        widget=QuickSelect,
         method="by_state",
         label="State",
     )
@@ -85,7 +89,7 @@ class DeviceFilter(django_filters.FilterSet):
 
     def by_freshness(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
         """The active ones whose last backup is as old as this says."""
-        active = with_freshness(devices=devices.filter(is_active=True))
+        active = with_freshness(devices=devices.filter(is_active=True), of_all=True)
         return devices_in_state(devices=active, state=Freshness(value))
 
     def by_state(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
@@ -115,7 +119,8 @@ class DevicesPage(ListPage):
     default_ordering = "hostname"
 
     def get_queryset(self) -> QuerySet[Device]:
-        return devices_with_state(devices=devices_visible_to(user=self.request.user))
+        devices = devices_with_state(devices=devices_visible_to(user=self.request.user))
+        return devices.only("hostname", "ip_address", "platform", "is_active")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may_run = self.request.user.has_perm("jobs.run_job")
@@ -209,18 +214,12 @@ class TestDevices(DevicesDeed, Page):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Show how far each log-in got."""
-        devices = list(
-            self.chosen().select_related("zone").order_by("hostname")[: TESTS_AT_ONCE + 1]
-        )
-        if not devices:
-            return self.nothing_chosen()
-        if len(devices) > TESTS_AT_ONCE:
-            messages.warning(
-                request,
-                f"At most {TESTS_AT_ONCE} connections are tested at once; tick fewer devices, or "
-                "use 'manage.py test_connection'.",
-            )
+        try:
+            tests = connections_test_while_waiting(devices=self.chosen())
+        except TooManyTests as error:
+            messages.warning(request, str(error))
             return self.to_list()
-        tests = zip(devices, connections_test_from_their_zones(devices=devices), strict=True)
-        context = self.get_context_data(tests=list(tests), back=self.to_list().headers["Location"])
+        if not tests:
+            return self.nothing_chosen()
+        context = self.get_context_data(tests=tests, back=self.to_list().headers["Location"])
         return TemplateResponse(request, self.get_template_names(), context)

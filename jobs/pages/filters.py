@@ -7,11 +7,34 @@ from typing import Any
 
 import django_filters
 from django import forms
+from django.forms.utils import flatatt
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from credentials.visibility import tags_visible_to
 from inventory.models import Zone
 from inventory.visibility import devices_visible_to
+
+
+class QuickSelect(forms.Select):
+    """The same element, without a template for each of its options: names are many."""
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        """The whole element."""
+        chosen = self.format_value(value)
+        options = format_html_join(
+            "",
+            '<option value="{}"{}>{}</option>',
+            (
+                (key, SafeString(" selected") if str(key) in chosen else "", label)
+                for key, label in self.choices
+            ),
+        )
+        attributes = flatatt({**self.attrs, **(attrs or {}), "name": name})
+        return format_html("<select{}>{}</select>", attributes, options)
 
 
 class NameFilter(django_filters.ChoiceFilter):
@@ -20,7 +43,7 @@ class NameFilter(django_filters.ChoiceFilter):
     def __init__(
         self, field_name: str, *, names: Callable[[HttpRequest], Iterable[str]], **options: Any
     ) -> None:
-        super().__init__(field_name, empty_label="All", **options)
+        super().__init__(field_name, empty_label="All", widget=QuickSelect, **options)
         self._names = names
 
     @property

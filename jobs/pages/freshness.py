@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from backups.models import DeviceFreshness
 from backups.selectors.freshness import (
@@ -16,10 +17,11 @@ from backups.selectors.freshness import (
 )
 from credentials.pages import ListPage
 from credentials.visibility import tags_visible_to
+from inventory.selectors import with_names
 from inventory.visibility import of_visible_devices, scope_of
 from jobs.models.columns import choices_of
 from jobs.pages.dashboard import freshness_shares
-from jobs.pages.filters import tag_filter, zone_filter
+from jobs.pages.filters import QuickSelect, tag_filter, zone_filter
 
 
 class FreshnessFilter(django_filters.FilterSet):
@@ -27,11 +29,16 @@ class FreshnessFilter(django_filters.FilterSet):
 
     q = django_filters.CharFilter("hostname", "icontains", label="Hostname")
     freshness = django_filters.ChoiceFilter(
-        choices=choices_of(Freshness), empty_label="All", method="by_state", label="State"
+        choices=choices_of(Freshness),
+        empty_label="All",
+        widget=QuickSelect,
+        method="by_state",
+        label="State",
     )
     overdue = django_filters.ChoiceFilter(
         choices=[("yes", "Overdue"), ("no", "In time")],
         empty_label="All",
+        widget=QuickSelect,
         method="by_overdue",
         label="Due",
     )
@@ -48,7 +55,9 @@ class FreshnessFilter(django_filters.FilterSet):
 
     def by_overdue(self, devices: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Those that should have been backed up by this time, or the others."""
-        return devices.filter(is_overdue=value == "yes")
+        if value == "yes":
+            return devices.filter(due_of_all__lt=Now())
+        return devices.filter(Q(due_of_all__gte=Now()) | Q(due_of_all=None))
 
 
 class FreshnessPage(ListPage):
@@ -60,13 +69,13 @@ class FreshnessPage(ListPage):
     #: It looks at each device once more than the list does.
     parts = {"nr-report": "jobs/parts/freshness_report.html"}
     filterset_class = FreshnessFilter
-    orderings = {"hostname": "hostname", "backup": "last_backup_at", "due": "due_at"}
+    orderings = {"hostname": "hostname", "backup": "last_backup_at", "due": "due_of_all"}
     default_ordering = "due"
 
     def get_queryset(self) -> QuerySet[DeviceFreshness]:
         active = DeviceFreshness.objects.filter(is_active=True)
         visible = of_visible_devices(queryset=active, user=self.request.user, path="pk")
-        return with_freshness(devices=visible).select_related("zone").prefetch_related("tags")
+        return with_freshness(devices=with_names(devices=visible), of_all=True)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         if self._part() is None:

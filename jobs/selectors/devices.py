@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -14,6 +14,7 @@ from django_stubs_ext import WithAnnotations
 from backups.models import Snapshot
 from backups.selectors.freshness import with_freshness
 from inventory.models import Device
+from inventory.selectors import with_names
 from jobs.choices import FAILURE_STATUSES
 from jobs.models import DeviceResult
 
@@ -21,6 +22,9 @@ from jobs.models import DeviceResult
 class LastState(TypedDict):
     """What ``devices_with_state`` adds to a device; None where there is nothing yet."""
 
+    #: As in ``inventory.selectors.with_names``.
+    zone_name: str | None
+    tag_names: Sequence[str]
     #: ``run``, ``status``, ``error_category`` and ``error_message`` of the newest device result.
     last_result: Mapping[str, object] | None
     #: As in ``backups.selectors.freshness.with_freshness``.
@@ -43,7 +47,7 @@ class TimelineEntry:
 def devices_with_state(
     *, devices: QuerySet[Device]
 ) -> QuerySet[WithAnnotations[Device, LastState]]:
-    """``devices`` with their zone, tags and last state; two queries for any number."""
+    """``devices`` with the names of their zone and tags and their last state; one query."""
     revisions = Snapshot.objects.filter(device=OuterRef("pk")).order_by("-collected_at", "-id")
     newest = _newest_results().values(
         found=JSONObject(
@@ -53,14 +57,11 @@ def devices_with_state(
             error_message="error_message",
         )
     )
-    found: QuerySet[WithAnnotations[Device, LastState]] = (
-        with_freshness(devices=devices)
-        .select_related("zone")
-        .prefetch_related("tags")
-        .annotate(
-            last_result=Subquery(newest[:1]),
-            last_change_at=Subquery(revisions.values("collected_at")[:1]),
-        )
+    found: QuerySet[WithAnnotations[Device, LastState]] = with_freshness(
+        devices=with_names(devices=devices)
+    ).annotate(
+        last_result=Subquery(newest[:1]),
+        last_change_at=Subquery(revisions.values("collected_at")[:1]),
     )
     return found
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, OuterRef, QuerySet
 
+from credentials.models import Tag
 from inventory.models import Device
-from inventory.selectors import jump_hosts_of
+from inventory.selectors import WaysOfAll, ways_of_all
 from jobs.choices import FAILURE_STATUSES
-from jobs.models import JobRun
+from jobs.models import DeviceResult, JobRun
 from jobs.policy import (
     TRAITS,
     Cause,
@@ -31,6 +33,9 @@ _Key = TypeVar("_Key", str, Cause)
 
 #: Hostnames that a group gives as examples.
 EXAMPLES = 10
+_NOTHING = ("",)
+#: Those of which a device has one; a way over two jump hosts is one as well.
+_SINGLE_TRAITS = (GroupBy.CREDENTIAL, GroupBy.ZONE, GroupBy.JUMP_HOST, GroupBy.PLATFORM)
 
 
 class GroupNotFound(Exception):
@@ -65,9 +70,8 @@ class FailureGroup:
     retry_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One device of the run."""
+class _Row(NamedTuple):
+    """One device of the run that failed."""
 
     result_id: int
     hostname: str
@@ -78,9 +82,14 @@ class _Row:
     #: The names of what it has of each trait, in the order of TRAITS; ``("",)`` for nothing.
     traits: tuple[tuple[str, ...], ...]
 
-    @property
-    def failed(self) -> bool:
-        return self.status in FAILURE_STATUSES
+
+class _Run(NamedTuple):
+    """All devices of the run, however they ended."""
+
+    total: int
+    #: Devices by trait and name.
+    traits: Mapping[GroupBy, Counter[str]]
+    failed: Sequence[_Row]
 
 
 def failure_groups(
@@ -88,12 +97,12 @@ def failure_groups(
 ) -> list[FailureGroup]:
     """The failed, errored, suspect and skipped devices of ``run``, the largest group first.
 
-    Asks at most 6 queries, however many devices there are. A device with several tags or jump
+    Asks five queries, however many devices there are. A device with several tags or jump
     hosts is in several groups. What devices have in common is read from the inventory as it is;
     the credential is the one that the run chose. Only devices in ``scope`` count (None = all).
     """
-    rows = _rows(run, scope)
-    groups = _by_cause(rows) if by is GroupBy.CAUSE else _by_trait(rows, by)
+    devices = _devices(run, scope)
+    groups = _by_cause(devices) if by is GroupBy.CAUSE else _by_trait(devices, by)
     return sorted(groups, key=lambda group: (-group.count, group.key))
 
 
@@ -118,9 +127,26 @@ def group_was_skipped(group: FailureGroup) -> str:
     )
 
 
-def _rows(run: JobRun, scope: QuerySet[Device] | None) -> list[_Row]:
-    values = list(
-        results_in(run=run, scope=scope)
+def _devices(run: JobRun, scope: QuerySet[Device] | None) -> _Run:
+    """What failed row by row; of all the others it is enough to know how many have a trait."""
+    ways = ways_of_all(path="device")
+    results = results_in(run=run, scope=scope).order_by().annotate(last_host=ways.last_host)
+    total, counts = 0, _no_counts()
+    columns = ("credential__name", "device__zone__name", "last_host", "device__platform")
+    for *names, count in results.values_list(*columns).annotate(count=Count("pk")):
+        total += count
+        for trait, found in zip(_SINGLE_TRAITS, _traits(ways, *names), strict=True):
+            for name in found:
+                counts[trait][name] += count
+    tags = results.values_list("device__tags__name").annotate(count=Count("pk"))
+    counts[GroupBy.TAG].update({name or "": count for name, count in tags})
+    return _Run(total, counts, _failed(results, ways, columns))
+
+
+def _failed(results: QuerySet[DeviceResult], ways: WaysOfAll, columns: Sequence[str]) -> list[_Row]:
+    carried = Tag.objects.filter(devices=OuterRef("device_id")).order_by("name").values("name")
+    rows = (
+        results.filter(status__in=FAILURE_STATUSES)
         .order_by("hostname", "pk")
         .values_list(
             "pk",
@@ -129,77 +155,51 @@ def _rows(run: JobRun, scope: QuerySet[Device] | None) -> list[_Row]:
             "status",
             "error_category",
             "error_message",
-            "device_id",
-            "credential__name",
-            "device__zone__name",
-            "device__platform",
+            ArraySubquery(carried),
+            *columns,
         )
     )
-    tags = _tags(run)
-    jumps = jump_hosts_of(device_ids=[row[6] for row in values if row[6] is not None])
-    nothing = ("",)
-    return [
-        _Row(
-            result_id=pk,
-            hostname=hostname,
-            address=address or "",
-            status=status,
-            category=category,
-            message=message,
-            traits=(
-                (credential or "",),
-                (zone or "",),
-                tuple(host.name for host in jumps.get(device_id or 0, ())) or nothing,
-                tags.get(device_id or 0, nothing),
-                (platform or "",),
-            ),
-        )
-        for (
-            pk,
-            hostname,
-            address,
-            status,
-            category,
-            message,
-            device_id,
-            credential,
-            zone,
-            platform,
-        ) in values
-    ]
+    failed = []
+    for pk, hostname, address, status, category, message, tags, *names in rows:
+        credential, zone, jumps, platform = _traits(ways, *names)
+        traits = (credential, zone, jumps, tuple(tags) or _NOTHING, platform)
+        failed.append(_Row(pk, hostname, address or "", status, category, message, traits))
+    return failed
 
 
-def _tags(run: JobRun) -> Mapping[int, tuple[str, ...]]:
-    pairs = Device.tags.through.objects.filter(device__results__run=run)
-    tags: dict[int, tuple[str, ...]] = {}
-    for device_id, name in pairs.order_by("tag__name").values_list("device_id", "tag__name"):
-        tags[device_id] = (*tags.get(device_id, ()), name)
-    return tags
+def _traits(
+    ways: WaysOfAll,
+    credential: str | None,
+    zone: str | None,
+    last_host: int | None,
+    platform: str | None,
+) -> tuple[tuple[str, ...], ...]:
+    """The names of ``_SINGLE_TRAITS``."""
+    jumps = tuple(host.name for host in ways.by_last_host.get(last_host or 0, ()))
+    return ((credential or "",), (zone or "",), jumps or _NOTHING, (platform or "",))
 
 
-def _by_cause(rows: Sequence[_Row]) -> Iterator[FailureGroup]:
-    run_counts = _trait_counts(rows)
-    for cause, members in _members(rows, _causes_of):
+def _by_cause(run: _Run) -> Iterator[FailureGroup]:
+    for cause, members in _members(run.failed, _causes_of):
         traits = _trait_counts(members)
         shares = [
-            Share(trait=trait, name=name, count=count, run_count=run_counts[trait][name])
+            Share(trait=trait, name=name, count=count, run_count=run.traits[trait][name])
             for trait, names in traits.items()
             for name, count in names.items()
         ]
-        telling = telling_shares(shares=shares, group_count=len(members), run_total=len(rows))
+        telling = telling_shares(shares=shares, group_count=len(members), run_total=run.total)
         summary = cause_in_words(category=cause.category, count=len(members), shares=telling)
         yield _group(GroupBy.CAUSE, cause.key, members, traits, summary, cause.message)
 
 
-def _by_trait(rows: Sequence[_Row], by: GroupBy) -> Iterator[FailureGroup]:
+def _by_trait(run: _Run, by: GroupBy) -> Iterator[FailureGroup]:
     place = TRAITS.index(by)
-    run_counts = _trait_counts(rows)[by]
-    for name, members in _members(rows, lambda row: row.traits[place]):
+    for name, members in _members(run.failed, lambda row: row.traits[place]):
         summary = trait_group_in_words(
             trait=by,
             name=name,
             count=len(members),
-            run_count=run_counts[name],
+            run_count=run.traits[by][name],
             categories=_counted(row.category for row in members),
         )
         yield _group(by, name, members, _trait_counts(members), summary, "")
@@ -215,9 +215,8 @@ def _members(
 ) -> Iterable[tuple[_Key, list[_Row]]]:
     members: dict[_Key, list[_Row]] = defaultdict(list)
     for row in rows:
-        if row.failed:
-            for key in keys(row):
-                members[key].append(row)
+        for key in keys(row):
+            members[key].append(row)
     return members.items()
 
 
@@ -247,12 +246,16 @@ def _group(
 
 
 def _trait_counts(rows: Iterable[_Row]) -> dict[GroupBy, Counter[str]]:
-    counts: dict[GroupBy, Counter[str]] = {trait: Counter() for trait in TRAITS}
+    counts = _no_counts()
     for row in rows:
         for trait, names in zip(TRAITS, row.traits, strict=True):
             for name in names:
                 counts[trait][name] += 1
     return counts
+
+
+def _no_counts() -> dict[GroupBy, Counter[str]]:
+    return {trait: Counter() for trait in TRAITS}
 
 
 def _counted(values: Iterable[str]) -> dict[str, int]:

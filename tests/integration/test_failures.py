@@ -98,10 +98,16 @@ def test_a_device_is_in_the_group_of_each_of_its_tags_and_jump_hosts() -> None:
     second = JumpHostFactory.create(name="inner", via=first)
     failed_result(run, tags=["core", "site-b"], jump_host=second)
     failed_result(run, tags=["core"])
+    JumpHostFactory.create(name="zz", tags=["far"])
+    JumpHostFactory.create(name="far", tags=["far"])
+    failed_result(run, tags=["far"])
+    good_result(run, tags=["far"])
     tags = {group.key: group.count for group in failure_groups(run=run, by=GroupBy.TAG)}
     jumps = {group.key: group.count for group in failure_groups(run=run, by=GroupBy.JUMP_HOST)}
-    assert tags == {"core": 2, "site-b": 1}
-    assert jumps == {"": 1, "inner": 1, "outer": 1}
+    assert tags == {"core": 2, "site-b": 1, "far": 1}
+    assert jumps == {"": 1, "inner": 1, "outer": 1, "far": 1}
+    by_far = failure_group(run=run, by=GroupBy.JUMP_HOST, key="far")
+    assert by_far.summary.startswith("1 of 2 devices")
 
 
 def test_skipped_suspect_and_errored_devices_are_failures_as_well() -> None:

@@ -16,8 +16,8 @@ from backups.models import Snapshot
 from backups.selectors.freshness import (
     Freshness,
     FreshnessReport,
+    freshness_counts,
     freshness_report,
-    overdue_count,
     with_freshness,
 )
 from backups.services.store import backup_store
@@ -138,7 +138,7 @@ def test_devices_are_counted_in_all_and_by_tag() -> None:
         one.tag: (one.objective_hours, one.counts.total, one.counts.overdue) for one in report.tags
     }
     assert rows == {"berlin": (None, 2, 2), "core": (6, 2, 1), "planned": (1, 0, 0)}
-    assert overdue_count() == 2
+    assert freshness_counts() == report.counts
     assert any(line.startswith("2 devices should") for line in needs_a_hand(facts=system_facts()))
 
 

@@ -296,5 +296,5 @@ def test_facts_cost_as_many_queries_with_much_under_way_as_with_nothing() -> Non
         alive(zone_queue(zone.name), node=f"w{number}@here")
     with CaptureQueriesContext(connection) as full:
         system_facts()
-    assert len(full) == len(empty) == 7
+    assert len(full) == len(empty) == 5
     assert JobRun.objects.count() == 5

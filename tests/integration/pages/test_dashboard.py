@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -163,11 +164,22 @@ def test_devices_in_a_state_are_those_that_say_so(
 ) -> None:
     configure(freshness_hours=0)
     backed_up(DeviceFactory.create(hostname="free", tags=["lab"]))
-    devices = with_freshness(devices=Device.objects.all())
+    devices = with_freshness(devices=Device.objects.all(), of_all=True)
     said = [device.hostname for device in devices if device.freshness == state]
     assert len(said) == 1
     found = devices_in_state(devices=devices, state=state)
     assert [device.hostname for device in found] == said
+    quick = dict(devices.values_list("hostname", F("due_of_all")))
+    assert quick == {device.hostname: device.due_at for device in devices}
+
+
+def test_without_an_objective_a_device_is_in_time(
+    client: Client, operator: User, network: dict[str, Device], configure: Callable[..., None]
+) -> None:
+    configure(freshness_hours=0)
+    DeviceFactory.create(hostname="free", tags=["lab"])
+    page = client.get("/freshness/?overdue=no&q=free")
+    assert [device.hostname for device in page.context["page_obj"]] == ["free"]
 
 
 def test_the_list_of_devices_knows_freshness_too(

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('backups', '0006_dismissed_suspects'),
+        ('backups', '0007_store_checks'),
     ]
 
     operations = [
