@@ -41,7 +41,7 @@ def arguments() -> Iterator[Watch]:
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory, arguments: Watch) -> Iterator[Up]:
     """The whole stack, running."""
-    up = Up(tmp_path_factory.mktemp("acceptance") / "data", **SETTINGS)
+    up = Up.prepared(tmp_path_factory.mktemp("acceptance") / "data", **SETTINGS)
     try:
         yield up.start()
     finally:
