@@ -9,7 +9,7 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         # Connects to the signals of worker and beat, and registers a check; needs the models.
-        from netraven_site import audit, git_check, key_gate, log_context
+        from netraven_site import audit, git_check, key_gate, loading, log_context
         from netraven_site.accounts import roles, usernames
 
         key_gate.connect()
@@ -18,3 +18,4 @@ class SiteConfig(AppConfig):
         usernames.connect()
         audit.connect()
         log_context.connect()
+        loading.end()

@@ -7,12 +7,13 @@ import os
 import structlog
 from celery import Celery, platforms, signals
 
-from netraven_site import broker
+from netraven_site import broker, loading
 
 logger = structlog.get_logger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
 
+loading.begin()
 broker.connect()
 app = Celery("netraven")
 app.config_from_object("django.conf:settings", namespace="CELERY")

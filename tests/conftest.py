@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoDbBlocker
 
 pytest_plugins = [
     "tests.support.stack_plugin",
@@ -16,6 +21,17 @@ pytest_plugins = [
 
 #: Reference data for development, beside the checkout where it exists; not part of the project.
 REFERENCE_DATA = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The database of the tests, which is emptied quickly."""
+    from tests.support.emptying import quick_emptying
+
+    with ExitStack() as resources:
+        with django_db_blocker.unblock():
+            resources.enter_context(quick_emptying())
+        yield
 
 
 def pytest_report_header() -> str | None:

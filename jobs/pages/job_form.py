@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,7 +13,7 @@ from credentials.visibility import User, is_limited, tags_visible_to
 from jobs.choices import ScheduleType
 from jobs.models import Job
 from jobs.schedule_rules import ScheduleError
-from jobs.schedule_rules.zones import first_instant, zone_of
+from jobs.schedule_rules.zones import first_instant, time_zones, zone_of
 from jobs.schedules import job_save_scheduled
 
 _MINUTES = "%Y-%m-%dT%H:%M"
@@ -72,7 +71,7 @@ class JobForm(forms.ModelForm[Job]):
     @property
     def time_zones(self) -> list[str]:
         """The names that the time zone may have."""
-        return sorted(available_timezones())
+        return sorted(time_zones())
 
     def clean(self) -> dict[str, Any]:
         """Read the time of a job that runs once by the clocks of its time zone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from jobs.schedule_rules.errors import ScheduleError
@@ -10,9 +11,18 @@ from jobs.schedule_rules.errors import ScheduleError
 _MINUTE = timedelta(minutes=1)
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """The names in the time zone database, as this process has first found it.
+
+    The library opens each of its 600 files to tell.
+    """
+    return frozenset(available_timezones())
+
+
 def check_time_zone(name: str) -> None:
     """Raise ScheduleError unless ``name`` is in the time zone database."""
-    if name not in available_timezones():
+    if name not in time_zones():
         raise _no_time_zone(name)
 
 

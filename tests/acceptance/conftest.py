@@ -31,24 +31,24 @@ SETTINGS = {
 JOB = "routers"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def arguments() -> Iterator[Watch]:
     """The command lines that were to be seen on this machine since the first test."""
     with watched_arguments() as watch:
         yield watch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory, arguments: Watch) -> Iterator[Up]:
     """The whole stack, running."""
-    up = Up(tmp_path_factory.mktemp("acceptance") / "data", **SETTINGS)
+    up = Up.prepared(tmp_path_factory.mktemp("acceptance") / "data", **SETTINGS)
     try:
         yield up.start()
     finally:
         up.kill_all()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     """The routers, running and configured."""
     reason = missing()
@@ -75,7 +75,7 @@ class Backups:
         return succeeded(self.up.command("config", *arguments))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def backups(up: Up, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Backups:
     """The routers are imported, have credentials, and were backed up once."""
     import_devices(

@@ -44,7 +44,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 @pytest.fixture(scope="module")
 def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """All runs are over, on a stack of their own."""
-    up = Up(tmp_path_factory.mktemp("hostile") / "data", **SETTINGS)
+    up = Up.prepared(tmp_path_factory.mktemp("hostile") / "data", **SETTINGS)
     try:
         with after_the_runs(up.start(), tmp_path_factory.mktemp("inventory")) as aftermath:
             yield aftermath

@@ -21,7 +21,7 @@ SETTINGS = {
 @pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The whole stack, running."""
-    up = Up(tmp_path_factory.mktemp("browser") / "data", **SETTINGS)
+    up = Up.prepared(tmp_path_factory.mktemp("browser") / "data", **SETTINGS)
     try:
         yield up.start()
     finally:

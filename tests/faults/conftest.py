@@ -26,18 +26,18 @@ class Disks:
     data: Disk
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the name of an empty file says what goes wrong inside the workers."""
     return tmp_path_factory.mktemp("faults")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lab")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small_disks(stack_directory: Path) -> Iterator[Disks | None]:
     """The disks, before the stack starts; None where no file system can be mounted."""
     with ExitStack() as resources:
@@ -54,7 +54,7 @@ def disks(small_disks: Disks | None) -> Disks:
     return small_disks
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(stack_directory: Path, small_disks: Disks | None, faults: Path) -> Iterator[Lab]:
     """The stack; at the end its Git store and its database have to agree."""
     settings = {

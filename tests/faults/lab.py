@@ -352,7 +352,8 @@ def running_lab(
     with ExitStack() as resources:
         specs = [device_spec(PLATFORM, name, password=password, lines=LINES) for name in hostnames]
         fleet = resources.enter_context(fleet_in_process(*specs))
-        up = Up(directory / "data", **{**SETTINGS, "NETRAVEN_WORKER_PROCESSES": "2", **settings})
+        sizes = {"NETRAVEN_WORKER_PROCESSES": "2"}
+        up = Up.prepared(directory / "data", **{**SETTINGS, **sizes, **settings})
         resources.callback(up.kill_all)
         up.start()
         rows = "\n".join(

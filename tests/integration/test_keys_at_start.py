@@ -24,6 +24,7 @@ from netraven_site.stack.ports import free_port
 from tests.factories import CredentialFactory, DeviceFactory, backup_outcome
 from tests.support import keys
 from tests.support.keys import NEW, OLD, OTHER
+from tests.support.servers import local_servers
 from tests.support.up import Up
 from tests.support.waiting import wait_for
 
@@ -217,6 +218,7 @@ WORKER = (
     *("-Q", "of-nobody", "-l", "INFO", "--without-mingle", "--without-gossip"),
 )
 CHECK = ("manage.py", "check", "--database=default")
+REQUIRE_KEYS = "from netraven_site.key_gate import require_keys; require_keys()"
 BEAT = ("-m", "celery", "-q", "-A", "netraven_site", "beat", "--pidfile=", "-l", "INFO")
 
 
@@ -316,14 +318,9 @@ def test_a_database_that_is_down_is_no_wrong_key(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_up_refuses_other_keys_in_one_line(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    up = Up(data_dir)
+    up = Up.prepared(data_dir)
+    store_a_credential(data_dir)
     try:
-        up.start()
-        made = up.command(
-            *("create_credential", "lab", "--username", "netops", "--password-stdin"), stdin="pw\n"
-        )
-        assert made.returncode == 0, made.stderr
-        up.stop()
         for settings, words in (
             (
                 {"NETRAVEN_ENCRYPTION_KEYS": OTHER},
@@ -343,6 +340,17 @@ def test_up_refuses_other_keys_in_one_line(tmp_path: Path) -> None:
         up.start("--accept-redaction-key")
     finally:
         up.kill_all()
+
+
+def store_a_credential(data_dir: Path) -> None:
+    """In the database of a data directory, with its own keys, which start something there."""
+    with local_servers(data_dir) as servers:
+        up = Up(data_dir, DATABASE_URL=servers.database_url, REDIS_URL=servers.redis_url)
+        options = ("--username", "netops", "--password-stdin")
+        made = up.command("create_credential", "lab", *options, stdin="pw\n")
+        assert made.returncode == 0, made.stderr
+        started = up.command("shell", "-v0", "-c", REQUIRE_KEYS)
+        assert started.returncode == 0, started.stderr
 
 
 def _status(port: int, path: str, body: bytes | None = None) -> int | None:

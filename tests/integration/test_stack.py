@@ -20,6 +20,7 @@ import redis
 from netraven_site.stack.keys import EmbeddedKeys
 from netraven_site.stack.ports import accepts, free_port
 from netraven_site.stack.state import StackState
+from tests.support import prepared
 from tests.support.servers import local_servers, wait_until
 from tests.support.up import LOGIN, READY_SECONDS, Up
 
@@ -39,8 +40,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    """A stack of one test, not started."""
-    up = Up(tmp_path / "data")
+    """A stack of one test, not started. Its first start finds the tables that it would make."""
+    up = Up.prepared(tmp_path / "data")
     yield up
     up.kill_all()
 
@@ -177,6 +178,8 @@ def test_a_closed_terminal_does_not_stop_it(up: Up) -> None:
 
 
 def test_given_servers_are_used_instead_of_own_ones(tmp_path: Path) -> None:
+    prepared.copy_database(tmp_path / "servers")
+    prepared.copy_static_files(tmp_path / "data")
     with local_servers(tmp_path / "servers") as servers:
         given = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
         up = Up(tmp_path / "data", **given)

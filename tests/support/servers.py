@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 from netraven_site.stack.postgres import EmbeddedPostgres
 from netraven_site.stack.redis import EmbeddedRedis
 from netraven_site.stack.supervisor import Supervisor
@@ -24,6 +22,8 @@ class LocalServers:
 
     database_url: str
     redis_url: str
+    #: PostgreSQL's, for what the application's role may not do.
+    superuser_url: str
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_SECONDS) -> None:
@@ -37,10 +37,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START
 
 @contextmanager
 def local_servers(data_dir: Path) -> Iterator[LocalServers]:
-    """Both servers, running, with their data in ``data_dir``; stopped at the end.
-
-    The database role may create databases, as pytest-django needs it.
-    """
+    """Both servers, running, with their data in ``data_dir``; stopped at the end."""
     postgres = EmbeddedPostgres(data_dir, durable=False)
     redis = EmbeddedRedis(data_dir, secrets.token_urlsafe(16), durable=False)
     supervisor = Supervisor(log_directory=data_dir / "log", say=print)
@@ -51,15 +48,6 @@ def local_servers(data_dir: Path) -> Iterator[LocalServers]:
         wait_until(postgres.answers, "PostgreSQL answers")
         wait_until(redis.answers, "Redis answers")
         postgres.ensure_database()
-        _allow_test_databases(postgres.superuser_url)
-        yield LocalServers(postgres.url, redis.url)
+        yield LocalServers(postgres.url, redis.url, postgres.superuser_url)
     finally:
         supervisor.stop()
-
-
-def _allow_test_databases(superuser_url: str) -> None:
-    connection = psycopg.connect(superuser_url)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER ROLE netraven CREATEDB")
-    connection.close()

@@ -2,7 +2,8 @@
 
 ``tests/conftest.py`` loads it. ``DATABASE_URL`` and ``REDIS_URL`` of the environment win;
 otherwise embedded servers start in a temporary directory and go with it. A run of nothing but
-``tests/unit`` starts no server. With ``--numprocesses`` each process has servers of its own.
+``tests/unit`` starts no server. With ``--numprocesses`` each process has servers of its own, and
+all of them copy the same prepared database.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from tests.support import prepared
 
 #: Loopback devices are allowed, and nobody waits long for one that does not answer.
 _SETTINGS = {
@@ -29,6 +33,8 @@ _SETTINGS = {
     "NETRAVEN_RETRY_BACKOFF_SECONDS": "0.1",
     "NETRAVEN_RETRY_BACKOFF_MAX_SECONDS": "1",
 }
+#: A database with all tables, from which pytest-django makes the one of the tests.
+_TEMPLATE = "netraven_prepared"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,19 +46,33 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.help or config.option.version:
         return
-    if config.getoption("numprocesses", None):
-        return  # runs no test itself; its processes come by here and have servers of their own
-    if "netraven_site.settings" in sys.modules:
-        raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE; tests.support.stack_plugin sets it")
+    # The tests start hundreds of processes, and each would compile all modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     resources = ExitStack()
     config.add_cleanup(resources.close)
-    data_dir = Path(tempfile.mkdtemp(prefix="netraven-tests-"))
-    resources.callback(shutil.rmtree, data_dir)
+    if config.getoption("numprocesses", None):
+        # It runs no test itself; its processes come by here and have servers of their own.
+        os.environ[prepared.VARIABLE] = str(_temporary_directory(resources) / "prepared")
+        return
+    if "netraven_site.settings" in sys.modules:
+        raise pytest.UsageError("unset DJANGO_SETTINGS_MODULE; tests.support.stack_plugin sets it")
+    data_dir = _temporary_directory(resources)
+    os.environ.setdefault(prepared.VARIABLE, str(data_dir / "prepared"))
     _set_environment(data_dir)
+    template = None
     if _needs_servers(config):
-        _start_servers(data_dir, resources)
+        # A process that is alone makes its tables itself: that takes less than to prepare them.
+        template = _TEMPLATE if hasattr(config, "workerinput") else None
+        _start_servers(data_dir, resources, template)
     if config.pluginmanager.hasplugin("django"):
-        _load_settings()
+        _load_settings(template)
+
+
+def _temporary_directory(resources: ExitStack) -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="netraven-tests-"))
+    resources.callback(shutil.rmtree, directory)
+    return directory
 
 
 def _set_environment(data_dir: Path) -> None:
@@ -79,18 +99,33 @@ def _only_unit_tests(targets: Sequence[str]) -> bool:
     return bool(paths) and all(path == unit or unit in path.parents for path in paths)
 
 
-def _start_servers(data_dir: Path, resources: ExitStack) -> None:
+def _start_servers(data_dir: Path, resources: ExitStack, template: str | None) -> None:
     # Imports Celery and Django; a run that needs no server does without.
     from tests.support.servers import local_servers
 
+    if template is not None:
+        prepared.copy_database(data_dir)
     servers = resources.enter_context(local_servers(data_dir))
+    _allow_test_databases(servers.superuser_url, template)
     os.environ.setdefault("DATABASE_URL", servers.database_url)
     os.environ.setdefault("REDIS_URL", servers.redis_url)
 
 
-def _load_settings() -> None:
+def _allow_test_databases(superuser_url: str, template: str | None) -> None:
+    """Have the role make databases, as pytest-django needs it; keep the one with tables apart."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE netraven CREATEDB")
+        if template is not None:
+            connection.execute(f"ALTER DATABASE netraven RENAME TO {template}")
+            connection.execute("CREATE DATABASE netraven OWNER netraven")
+
+
+def _load_settings(template: str | None) -> None:
     """pytest-django sets Django up only when it finds the settings loaded."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "netraven_site.settings"
     from django.conf import settings
 
-    settings.INSTALLED_APPS  # noqa: B018 - reading one loads them all
+    # ``template``: the database that pytest-django's begins as.
+    settings.DATABASES["default"]["TEST"] = {"TEMPLATE": template}
+    # A million rounds per password are there to cost an attacker time.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -15,7 +15,9 @@ from typing import IO, Any
 import psutil
 
 from netraven_site.stack import leftovers
+from netraven_site.stack.keys import EmbeddedKeys
 from netraven_site.stack.ports import free_port
+from tests.support import prepared
 from tests.support.servers import wait_until
 
 _PROJECT = Path(__file__).parents[2]
@@ -26,12 +28,21 @@ LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
 class Up:
     """One ``manage.py up`` on a data directory, and commands of ``manage.py`` beside it."""
 
+    @classmethod
+    def prepared(cls, data_dir: Path, **settings: str) -> Up:
+        """One that has nothing left to do for its first start but to make a user."""
+        data_dir.mkdir(mode=0o700, exist_ok=True)
+        EmbeddedKeys.load_or_create(data_dir)
+        prepared.copy_database(data_dir)
+        prepared.copy_static_files(data_dir)
+        return cls(data_dir, **settings)
+
     def __init__(self, data_dir: Path, **settings: str) -> None:
         """``settings`` are environment variables on top of small default sizes."""
         self.data_dir = data_dir
         self.output_file = data_dir.with_suffix(".out")
         self.web_port, self.flower_port = free_port(), free_port()
-        self.environment = _clean_environment() | {
+        self.environment = prepared.clean_environment() | {
             "NETRAVEN_DATA_DIR": str(data_dir),
             "NETRAVEN_WEB_PORT": str(self.web_port),
             "NETRAVEN_FLOWER_PORT": str(self.flower_port),
@@ -180,11 +191,6 @@ class Up:
     def _ready_or_over(self) -> bool:
         assert self.process is not None
         return self.process.poll() is not None or "netraven: ready" in self.output()
-
-
-def _clean_environment() -> dict[str, str]:
-    dropped = ("NETRAVEN_", "DATABASE_URL", "REDIS_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 
 def _belongs(process: psutil.Process, data_dir: Path) -> bool:
