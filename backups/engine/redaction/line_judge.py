@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from backups.engine.redaction.asks import Ask
+from backups.engine.redaction.asks import BLANKS, Ask
 from backups.engine.redaction.findings import LineFindings, Secret, covers
 from backups.engine.redaction.prose import ProseReader
 from backups.engine.redaction.sections import Around, Sections
@@ -22,6 +22,7 @@ from inventory.platforms.definition import (
 )
 
 _NAME_LENGTH = 48
+_BLANK_RUN = re.compile(r"[ \t]+")
 _CONTINUED = "\\"
 _IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
 
@@ -58,17 +59,8 @@ class LineState:
         #: What was asked about the sections around the line, and the answers.
         self.asked: dict[int, tuple[re.Pattern[str], bool]] = {}
 
-    def begin_holds(self, ask: Ask) -> bool:
-        """Whether the line begins as ``ask`` wants it; true if that is not what it asks."""
-        if ask.line is None or not ask.from_begin:
-            return True
-        return ask.line.match(self.line, 0, LINE_HEAD) is not None
-
-    def head_holds(self, ask: Ask) -> bool:
-        """Whether the first characters of the line hold what ``ask`` has to find in them."""
-        pattern = ask.line
-        if pattern is None or ask.from_begin:
-            return True
+    def head_holds(self, pattern: re.Pattern[str]) -> bool:
+        """Whether ``pattern`` is found in the first characters of the line."""
         held = self.held.get(id(pattern))
         if held is None:
             held = pattern.search(self.line, 0, LINE_HEAD) is not None
@@ -137,7 +129,7 @@ class LineJudge:
             return False
         alone = start == 0 or line[start - 1] not in IN_NAME
         for ask in candidate.rules[alone][written == candidate.word].possible(line, end):
-            position = _value_position(ask, state, start, end)
+            position = _value_position(ask, line, end)
             if position < 0 or not self._stands_right(ask, state, start):
                 continue
             secrets = self._secrets(ask.rule, state, start, position)
@@ -149,20 +141,18 @@ class LineJudge:
         return False
 
     def _stands_right(self, ask: Ask, state: LineState, start: int) -> bool:
-        """Whether line and sections are those of the rule, and ``start`` is in no free text.
-
-        What the sections are is often known, and where free text is as soon as it was asked.
-        """
-        if ask.is_shape:
-            return ask.prose or not self._in_prose(state, start)
-        is_settled = ask.prose
-        if not is_settled and (state.found.prose is not None or not ask.asks_sections):
-            if self._in_prose(state, start):
-                return False
-            is_settled = True
-        if not state.head_holds(ask) or not _sections_agree(ask, state):
+        """Whether line and sections are those of the rule, and ``start`` is in no free text."""
+        if ask.name is not None and not _ends_name(ask.name, state.line, start):
             return False
-        return is_settled or not self._in_prose(state, start)
+        # Where free text is takes longer to find than sections, but often it is known.
+        prose_first = not ask.asks_sections or state.found.prose is not None
+        if prose_first and not ask.prose and self._in_prose(state, start):
+            return False
+        if ask.head is not None and not state.head_holds(ask.head):
+            return False
+        if ask.asks_sections and not _sections_agree(ask, state):
+            return False
+        return prose_first or ask.prose or not self._in_prose(state, start)
 
     def _add(self, state: LineState, secret: Secret) -> None:
         """Keeps ``secret``; a word inside it that looks like the begin of free text is none."""
@@ -243,16 +233,24 @@ class LineJudge:
         return self.reader.is_vocabulary(words[0] if words else "")
 
 
-def _value_position(ask: Ask, state: LineState, start: int, end: int) -> int:
-    """Where the value of a rule begins if it applies to the word at ``start``, else -1."""
-    if ask.name is not None and not _ends_name(ask.name, state.line, start):
+def _value_position(ask: Ask, line: str, end: int) -> int:
+    """Where the value begins behind the word that ends at ``end``, or -1 if it is not its rule's.
+
+    That blanks follow where they have to is known.
+    """
+    if ask.begin is not None and ask.begin.match(line, 0, LINE_HEAD) is None:
         return -1
-    if ask.is_shape:
-        return end
-    match = ask.then.match(state.line, end)
-    if match is None or not state.begin_holds(ask):
-        return -1
-    return match.end()
+    if ask.then is None:
+        return _behind_blanks(line, end) if ask.needs_blank else end
+    match = ask.then.match(line, end)
+    return -1 if match is None else match.end()
+
+
+def _behind_blanks(line: str, end: int) -> int:
+    if line[end + 1 : end + 2] not in BLANKS:
+        return end + 1
+    match = _BLANK_RUN.match(line, end)
+    return end if match is None else match.end()
 
 
 def _sections_agree(ask: Ask, state: LineState) -> bool:

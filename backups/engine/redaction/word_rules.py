@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backups.engine.redaction.asks import Ask, Asks
+from backups.engine.redaction.asks import BLANKS, Ask, Asks
 from inventory.platforms.definition import Left, RedactionRule, ValueKind
 
 #: What may stand directly before a word that does not stand alone.
 IN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
-_BLANKS = frozenset(" \t")
 _BANNER_WORDS = frozenset({"banner", "header"})
 #: Stands for every sign behind a word that matters to no rule. No word holds it.
 _ANY_OTHER = "\n"
@@ -110,7 +109,7 @@ def _word(
     mentions: tuple[tuple[int, int], ...],
 ) -> Word:
     inside = [(0, word), *_others(word, by_word, by_start)]
-    followers = _BLANKS.union(
+    followers = BLANKS.union(
         other[len(word) - offset] for offset, other in inside if offset + len(other) > len(word)
     )
     return Word(
@@ -163,7 +162,7 @@ def _is_possible(rule: RedactionRule, text: str, offset: int, other: str) -> boo
     if rule.then is not None or rule.value is ValueKind.SHAPE:
         return True
     end = offset + len(other)
-    return end >= len(text) or text[end] in _BLANKS
+    return end >= len(text) or text[end] in BLANKS
 
 
 def _by_place(asks: Sequence[Ask]) -> _ByPlace:
