@@ -275,6 +275,8 @@ class Vocabulary:
     shapes: tuple[NonEmpty, ...]
     #: Patterns that open free text; it reaches to the end of the line or of the quotes.
     prose: tuple[NonEmpty, ...]
+    #: In lower case; one of them stands in every line in which a pattern of ``prose`` is found.
+    prose_signs: tuple[_LowerCase, ...]
     #: Values that are encrypted with a new salt each time the device prints them.
     resalted: tuple[NonEmpty, ...]
 

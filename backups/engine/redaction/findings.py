@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 #: A value that short stands in too many other words to be looked for elsewhere.
@@ -23,25 +22,34 @@ class Secret(NamedTuple):
     constant: bool
 
 
-@dataclass(slots=True)
 class LineFindings:
     """What was found in one line. Every list is sorted, and its entries do not overlap."""
 
-    secrets: list[Secret] = field(default_factory=list)
-    #: Words that a rule has judged, as (start, end), whether there was a secret or not.
-    judged: list[tuple[int, int]] = field(default_factory=list)
-    #: Keywords of the second pass in the line, as (start, end).
-    mentions: list[tuple[int, int]] = field(default_factory=list)
-    #: Pieces of free text in the line, as (start, end); None as long as nobody asked.
-    prose: list[tuple[int, int]] | None = None
-    #: More words than a configuration has in one line, or a value that no rule knows.
-    overfull: bool = False
-    #: Whether these are the findings of several lines; nothing may be added then.
-    shared: bool = False
+    __slots__ = ("judged", "mentions", "overfull", "prose", "secrets", "shared")
+
+    def __init__(self, *, overfull: bool = False) -> None:
+        self.secrets: list[Secret] = []
+        #: Words that a rule has judged, as (start, end), whether there was a secret or not.
+        self.judged: list[tuple[int, int]] = []
+        #: Keywords of the second pass in the line, as (start, end).
+        self.mentions: list[tuple[int, int]] = []
+        #: Pieces of free text in the line, as (start, end); None as long as nobody asked.
+        self.prose: list[tuple[int, int]] | None = None
+        #: More words than a configuration has in one line, or a value that no rule knows.
+        self.overfull = overfull
+        #: Whether these are the findings of several lines; nothing may be added then.
+        self.shared = False
 
     @property
     def is_empty(self) -> bool:
         return not (self.secrets or self.mentions or self.overfull)
+
+    def copy(self) -> LineFindings:
+        """The same findings, to which secrets can be added."""
+        copied = LineFindings(overfull=self.overfull)
+        copied.secrets = [*self.secrets]
+        copied.judged, copied.mentions, copied.prose = self.judged, self.mentions, self.prose
+        return copied
 
     def in_secret(self, position: int) -> bool:
         if not self.secrets or position >= self.secrets[-1].end:
@@ -107,7 +115,7 @@ class Findings:
         """The findings of line ``number``, of that line alone."""
         found = self.lines.setdefault(number, LineFindings())
         if found.shared:
-            found = self.lines[number] = replace(found, secrets=[*found.secrets], shared=False)
+            found = self.lines[number] = found.copy()
         return found
 
 
@@ -134,8 +142,8 @@ def echoes(
     known: dict[tuple[str, str], Secret] = {}
     for number, found in findings.items():
         for secret in found.secrets:
-            value = lines[number][secret.start : secret.end]
-            if secret.rule in echoing and len(value) >= SHORTEST_ECHO:
+            if secret.rule in echoing and secret.end - secret.start >= SHORTEST_ECHO:
+                value = lines[number][secret.start : secret.end]
                 known.setdefault((secret.rule, value), secret)
     by_rule: dict[str, dict[str, Secret]] = {}
     for (rule, value), secret in known.items():

@@ -45,7 +45,7 @@ def key_blocks(lines: Sequence[str], text: str) -> list[KeyBlock]:
     blocks: list[KeyBlock] = []
     if "BEGIN " in text:
         blocks += _pem_blocks(lines)
-    if _OPEN_ELEMENT.search(text):
+    if "<" in text and _OPEN_ELEMENT.search(text):
         blocks += _element_blocks(lines)
     return blocks
 

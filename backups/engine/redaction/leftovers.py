@@ -22,7 +22,7 @@ _SHORTEST = 8
 
 def holds_unknown_value(line: str, findings: LineFindings, reader: ValueReader) -> bool:
     """Whether a keyword of the second pass has a value behind it that is still in the clear."""
-    return any(
+    return bool(findings.mentions) and any(
         _is_unknown(line, start, end, findings, reader)
         for start, end in findings.mentions
         if not covers(findings.prose or (), start, end) and not covers(findings.judged, start, end)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-from backups.engine.redaction import prose
+from backups.engine.redaction.asks import BLANKS, Ask
 from backups.engine.redaction.findings import LineFindings, Secret, covers
+from backups.engine.redaction.prose import ProseReader
 from backups.engine.redaction.sections import Around, Sections
-from backups.engine.redaction.tokens import TOKEN
+from backups.engine.redaction.tokens import is_token
 from backups.engine.redaction.values import Value, ValueReader
-from backups.engine.redaction.word_rules import IN_NAME, Ask, Candidate
+from backups.engine.redaction.word_rules import IN_NAME, Candidate, Word
 from inventory.platforms.definition import (
     LINE_HEAD,
     Left,
@@ -23,30 +22,14 @@ from inventory.platforms.definition import (
 )
 
 _NAME_LENGTH = 48
+_BLANK_RUN = re.compile(r"[ \t]+")
 _CONTINUED = "\\"
 _IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
-_FIRST_WORD = re.compile(r"\S+")
 
 
-class Hit(NamedTuple):
-    """A word of the scan in a line that may say something."""
-
-    start: int
-    candidates: tuple[Candidate, ...]
-    #: Where keywords of the second pass stand, counted from ``start``.
-    mentions: tuple[tuple[int, int], ...]
-
-
-@dataclass(slots=True)
 class LineState:
     """One line while its words are visited."""
 
-    line: str
-    number: int
-    sections: Sections
-    found: LineFindings
-    #: All of the line is free text.
-    banner: bool = False
     #: Rule whose value stands on the next line.
     continued: RedactionRule | None = None
     #: Rule whose values stand in the lines below.
@@ -54,11 +37,27 @@ class LineState:
     #: Known as soon as somebody asks.
     around: Around | None = None
     #: Where the text of the line ends, or -1 as long as nobody asked.
-    end: int = -1
-    #: What is known about the head of the line, by pattern.
-    held: dict[int, bool] = field(default_factory=dict)
-    #: What was asked about the sections around the line, and the answers.
-    asked: dict[int, tuple[re.Pattern[str], bool]] = field(default_factory=dict)
+    end = -1
+
+    def __init__(
+        self,
+        line: str,
+        number: int,
+        sections: Sections,
+        found: LineFindings,
+        *,
+        banner: bool = False,
+    ) -> None:
+        """``banner`` says that all of the line is free text."""
+        self.line = line
+        self.number = number
+        self.sections = sections
+        self.found = found
+        self.banner = banner
+        #: What is known about the head of the line, by pattern.
+        self.held: dict[int, bool] = {}
+        #: What was asked about the sections around the line, and the answers.
+        self.asked: dict[int, tuple[re.Pattern[str], bool]] = {}
 
     def head_holds(self, pattern: re.Pattern[str]) -> bool:
         """Whether ``pattern`` is found in the first characters of the line."""
@@ -83,28 +82,35 @@ class LineState:
             self.end = len(self.line.rstrip())
         return self.end
 
-    @property
-    def reaches_others(self) -> bool:
-        """Whether a value of the line stands in other lines."""
-        return self.continued is not None or self.below is not None
-
 
 class LineJudge:
     """Rules ready to be asked about the lines of many texts."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.reader = ValueReader(vocabulary)
-        self._prose = re.compile("|".join(f"(?:{opening})" for opening in vocabulary.prose))
+        self._prose = ProseReader(vocabulary)
 
-    def judge(self, state: LineState, hits: Sequence[Hit]) -> None:
-        """Fills the findings of ``state`` with what the words at ``hits`` stand for."""
-        found = state.found
+    def judge(
+        self, state: LineState, hits: Sequence[tuple[int, int]], words: Mapping[int, Word]
+    ) -> None:
+        """Fills the findings of ``state`` with what the words at ``hits`` stand for.
+
+        A hit is a position in the line and the index of the word in ``words``.
+        """
+        found, line = state.found, state.line
         if state.banner:
-            found.prose = [(0, len(state.line))]
-        for hit in hits:
-            self._visit(state, hit)
+            found.prose = [(0, len(line))]
+        for start, index in hits:
+            word = words[index]
+            for left, right in word.mentions:
+                if not found.in_secret(start + left):
+                    found.mentions.append((start + left, start + right))
+            for candidate in word.candidates(line, start):
+                begin = start + candidate.offset
+                if not found.in_secret(begin) and self._applies(state, begin, candidate):
+                    break
         if found.mentions and found.prose is None:
-            found.prose = prose.spans(self._prose, state.line)
+            found.prose = self._prose.spans(line)
 
     def secrets_at(self, rule: RedactionRule, state: LineState, start: int) -> list[Secret] | None:
         """The secrets of ``rule`` at ``start``, or None where it does not apply there."""
@@ -112,17 +118,7 @@ class LineJudge:
 
     def is_hidden(self, text: str) -> bool:
         """Whether somebody has already put a token or a mask in place of the secret."""
-        return TOKEN.fullmatch(text) is not None or self.reader.is_masked(text)
-
-    def _visit(self, state: LineState, hit: Hit) -> None:
-        found = state.found
-        for left, right in hit.mentions:
-            if not found.in_secret(hit.start + left):
-                found.mentions.append((hit.start + left, hit.start + right))
-        for candidate in hit.candidates:
-            begin = hit.start + candidate.offset
-            if not found.in_secret(begin) and self._applies(state, begin, candidate):
-                return
+        return is_token(text) or self.reader.is_masked(text)
 
     def _applies(self, state: LineState, start: int, candidate: Candidate) -> bool:
         """Whether a rule of ``candidate`` applies at ``start``; its secrets are kept."""
@@ -132,11 +128,9 @@ class LineJudge:
         if candidate.reaches_further and written.lower() != candidate.word:
             return False
         alone = start == 0 or line[start - 1] not in IN_NAME
-        for ask in candidate.rules[alone][written == candidate.word]:
-            position = _value_position(ask, state, start, end)
-            if position < 0 or (not ask.prose and self._in_prose(state, start)):
-                continue
-            if not _sections_agree(ask, state):
+        for ask in candidate.rules[alone][written == candidate.word].possible(line, end):
+            position = _value_position(ask, line, end)
+            if position < 0 or not self._stands_right(ask, state, start):
                 continue
             secrets = self._secrets(ask.rule, state, start, position)
             if secrets is not None:
@@ -146,18 +140,34 @@ class LineJudge:
                 return True
         return False
 
+    def _stands_right(self, ask: Ask, state: LineState, start: int) -> bool:
+        """Whether line and sections are those of the rule, and ``start`` is in no free text."""
+        if ask.name is not None and not _ends_name(ask.name, state.line, start):
+            return False
+        # Where free text is takes longer to find than sections, but often it is known.
+        prose_first = not ask.asks_sections or state.found.prose is not None
+        if prose_first and not ask.prose and self._in_prose(state, start):
+            return False
+        if ask.head is not None and not state.head_holds(ask.head):
+            return False
+        if ask.asks_sections and not _sections_agree(ask, state):
+            return False
+        return prose_first or ask.prose or not self._in_prose(state, start)
+
     def _add(self, state: LineState, secret: Secret) -> None:
         """Keeps ``secret``; a word inside it that looks like the begin of free text is none."""
         found = state.found
+        if found.prose is None:
+            found.prose = self._prose.spans(state.line)
         found.add(secret)
         if found.prose and not state.banner and covers(found.prose, secret.start, secret.end):
             before = [span for span in found.prose if span[0] < secret.start]
-            found.prose = before or prose.spans(self._prose, state.line, secret.end)
+            found.prose = before or self._prose.spans(state.line, secret.end)
 
     def _in_prose(self, state: LineState, start: int) -> bool:
         found = state.found
         if found.prose is None:
-            found.prose = prose.spans(self._prose, state.line)
+            found.prose = self._prose.spans(state.line)
         return bool(found.prose) and covers(found.prose, start, start + 1)
 
     def _secrets(
@@ -219,26 +229,32 @@ class LineJudge:
         return self.reader.inner(line, Value(start, end)) if start < end else None
 
     def _is_word(self, line: str, value: Value) -> bool:
-        first = _FIRST_WORD.search(line, value.start, value.end)
-        return self.reader.is_vocabulary(first.group() if first else "")
+        words = line[value.start : value.end].split(None, 1)
+        return self.reader.is_vocabulary(words[0] if words else "")
 
 
-def _value_position(ask: Ask, state: LineState, start: int, end: int) -> int:
-    """Where the value of a rule begins if it applies to the word at ``start``, else -1."""
-    if ask.name is not None and not _ends_name(ask.name, state.line, start):
+def _value_position(ask: Ask, line: str, end: int) -> int:
+    """Where the value begins behind the word that ends at ``end``, or -1 if it is not its rule's.
+
+    That blanks follow where they have to is known.
+    """
+    if ask.begin is not None and ask.begin.match(line, 0, LINE_HEAD) is None:
         return -1
-    if ask.is_shape:
-        return end
-    match = ask.then.match(state.line, end)
-    if match is None or (ask.line is not None and not state.head_holds(ask.line)):
-        return -1
-    return match.end()
+    if ask.then is None:
+        return _behind_blanks(line, end) if ask.needs_blank else end
+    match = ask.then.match(line, end)
+    return -1 if match is None else match.end()
+
+
+def _behind_blanks(line: str, end: int) -> int:
+    if line[end + 1 : end + 2] not in BLANKS:
+        return end + 1
+    match = _BLANK_RUN.match(line, end)
+    return end if match is None else match.end()
 
 
 def _sections_agree(ask: Ask, state: LineState) -> bool:
-    """Whether the line stands where the rule applies; asked last, since it costs most."""
-    if ask.is_shape:
-        return True
+    """Whether the line stands in the sections of the rule."""
     if ask.within is not None and not state.stands_in(ask.within):
         return False
     return ask.outside is None or not state.stands_in(ask.outside)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from backups.engine.redaction import prose
 from backups.engine.redaction.findings import Findings, LineFindings, Secret, echoes
-from backups.engine.redaction.line_judge import Hit, LineJudge, LineState
+from backups.engine.redaction.line_judge import LineJudge, LineState
 from backups.engine.redaction.sections import Sections
 from backups.engine.redaction.tokens import REDACTED_LINE
 from backups.engine.redaction.values import ValueReader
-from backups.engine.redaction.word_rules import Words
+from backups.engine.redaction.word_rules import Word, Words
 from backups.engine.redaction.word_scan import WordScan
 from inventory.platforms.definition import RedactionRule, TokenKind, ValueKind, Vocabulary
 
@@ -45,45 +45,29 @@ class Matcher:
 
         ``text`` is the joined lines.
         """
-        reading = _Reading(self._judge, lines, text)
+        reading = _Reading(self._judge, self._words, lines, text)
         banner_end = -1
-        hopeless: set[str] = set()
-        for number, hits in self._scan.lines(text, MOST_WORDS + 1):
+        for number, hits in self._scan.lines(text, MOST_WORDS + 1, self._words.followers):
             if number > banner_end and self._words[hits[0][1]].opens_banner:
                 banner_end = prose.banner_end(lines, number)
             if numbers is not None and number not in numbers:
                 continue
             if len(hits) > MOST_WORDS:
                 reading.findings.take_out(number)
-                continue
-            line, banner = lines[number], number <= banner_end
-            if line in hopeless or (not banner and reading.repeats(number)):
-                continue
-            found = self._worth_a_look(line, hits)
-            if found:
-                reading.read(number, found, banner=banner)
-            else:
-                hopeless.add(line)
+            elif number <= banner_end:
+                reading.read(number, hits, banner=True)
+            elif not reading.repeats(number):
+                reading.read(number, hits)
         for number, secret in list(echoes(lines, reading.findings.lines, self._echoing)):
             reading.findings.add(number, secret)
         return reading.findings
-
-    def _worth_a_look(self, line: str, hits: Sequence[tuple[int, int]]) -> list[Hit]:
-        """The hits with a rule that the sign behind the word leaves a chance."""
-        found: list[Hit] = []
-        for start, index in hits:
-            word = self._words[index]
-            follower = line[start + word.length : start + word.length + 1].lower()
-            candidates = word.followed_by.get(follower, word.otherwise)
-            if candidates or word.mentions:
-                found.append(Hit(start, candidates, word.mentions))
-        return found
 
 
 class _Known(NamedTuple):
     """What was found in a line, good for all others of the same letters."""
 
-    found: LineFindings
+    #: None if it is nothing.
+    found: LineFindings | None
     #: What the rules asked about the sections around it, and the answers.
     asked: tuple[tuple[re.Pattern[str], bool], ...]
 
@@ -91,25 +75,34 @@ class _Known(NamedTuple):
 class _Reading:
     """One text while its lines are read."""
 
-    def __init__(self, judge: LineJudge, lines: Sequence[str], text: str) -> None:
+    def __init__(
+        self, judge: LineJudge, words: Mapping[int, Word], lines: Sequence[str], text: str
+    ) -> None:
         self._judge = judge
+        self._words = words
         self._lines = lines
         self._sections = Sections(lines, text)
         # Configurations repeat many lines letter by letter. Gone with the text.
         self._known: dict[str, _Known] = {}
         self.findings = Findings()
 
-    def read(self, number: int, hits: Sequence[Hit], *, banner: bool) -> None:
-        """Judges line ``number``; lines are read in their order."""
+    def read(self, number: int, hits: Sequence[tuple[int, int]], *, banner: bool = False) -> None:
+        """Judges line ``number``; lines are read in their order.
+
+        A hit is a position in the line and the index of the word.
+        """
         line = self._lines[number]
         found = self.findings.lines.get(number)
         stands_alone = found is None and not banner
-        state = LineState(line, number, self._sections, found or LineFindings(), banner)
-        self._judge.judge(state, hits)
+        state = LineState(line, number, self._sections, found or LineFindings(), banner=banner)
+        self._judge.judge(state, hits, self._words)
         self.findings.keep(number, state.found)
-        if stands_alone and not state.reaches_others:
-            self._known[line] = _Known(state.found, tuple(state.asked.values()))
-        self._follow(state)
+        if state.continued is not None or state.below is not None:
+            self._follow(state)
+        elif stands_alone:
+            self._known[line] = _Known(
+                None if state.found.is_empty else state.found, tuple(state.asked.values())
+            )
 
     def repeats(self, number: int) -> bool:
         """Whether a line of the same letters, read before, says what there is in line ``number``.
@@ -124,7 +117,8 @@ class _Reading:
             for pattern, held in known.asked:
                 if around.hold(pattern) is not held:
                     return False
-        self.findings.share(number, known.found)
+        if known.found is not None:
+            self.findings.share(number, known.found)
         return True
 
     def _follow(self, state: LineState) -> None:

@@ -5,8 +5,12 @@ People write the words that redaction looks for there, without a secret behind t
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from backups.engine.redaction.patterns import LINE_BEGIN, begins_with
+from inventory.platforms.definition import Vocabulary
 
 #: A banner may have this many lines. Without its end in sight it is no banner: all rules apply.
 BANNER_LINES = 120
@@ -21,6 +25,7 @@ _NAMED_END = "EOF"
 #: Names of XML elements are looked at this far.
 TAG_LENGTH = 64
 _TAG_NAME = re.compile(r"/?[\w.:-]*")
+_BEGINS = (LINE_BEGIN, r"\b")
 _CDATA = "<![CDATA["
 _QUOTES = "\"'"
 # Signs that tokens, hashes and ciphers are made of end no banner: it would end elsewhere after
@@ -53,21 +58,44 @@ def _mark(text: str) -> str:
     return text[:1]
 
 
-def spans(pattern: re.Pattern[str], line: str, position: int = 0) -> list[tuple[int, int]]:
-    """The pieces of free text in one line from ``position`` on, as (start, end).
+class ProseReader:
+    """Finds free text in single lines."""
 
-    ``pattern`` finds what opens one; it reaches to the closing quote if a quote follows, in the
-    name of an XML element to the end of that element, else to the end of the line.
-    """
-    found: list[tuple[int, int]] = []
-    while (match := pattern.search(line, position)) is not None:
-        in_tag = _in_tag(line, match.start())
-        end = _element_end(line, match.end()) if in_tag else _text_end(line, match.end())
-        found.append((match.start(), end))
-        if end >= len(line):
-            break
-        position = max(end, match.end())
-    return found
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._opening = re.compile("|".join(_joined(vocabulary.prose)))
+        self._signs = vocabulary.prose_signs
+
+    def spans(self, line: str, position: int = 0) -> list[tuple[int, int]]:
+        """The pieces of free text in ``line`` from ``position`` on, as (start, end).
+
+        What opens one reaches to the closing quote if a quote follows, in the name of an XML
+        element to the end of that element, else to the end of the line.
+        """
+        found: list[tuple[int, int]] = []
+        if not self._may_hold_any(line):
+            return found
+        while (match := self._opening.search(line, position)) is not None:
+            in_tag = _in_tag(line, match.start())
+            end = _element_end(line, match.end()) if in_tag else _text_end(line, match.end())
+            found.append((match.start(), end))
+            if end >= len(line):
+                break
+            position = max(end, match.end())
+        return found
+
+    def _may_hold_any(self, line: str) -> bool:
+        # Letters outside ASCII may stand for others where case is disregarded.
+        return any(map(line.lower().__contains__, self._signs)) or not line.isascii()
+
+
+def _joined(patterns: Sequence[str]) -> Iterator[str]:
+    """``patterns``, neighbours that begin alike as one: most places fail at the begin already."""
+    for begin, alike in itertools.groupby(patterns, _begin):
+        yield begin + "(?:" + "|".join(f"(?:{one.removeprefix(begin)})" for one in alike) + ")"
+
+
+def _begin(pattern: str) -> str:
+    return next((begin for begin in _BEGINS if begins_with(pattern, begin)), "")
 
 
 def _in_tag(line: str, start: int) -> bool:

@@ -17,6 +17,7 @@ from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
 from backups.engine.redaction.leftovers import holds_unknown_value
 from backups.engine.redaction.matcher import Matcher
 from backups.engine.redaction.tokens import CONSTANT_TOKEN, REDACTED_LINE, TOKEN, TokenMaker
+from backups.engine.redaction.values import ValueReader
 from backups.engine.types import RedactedConfig
 from inventory.platforms import all_redaction_rules, redaction_vocabulary
 from inventory.platforms.definition import PlatformDefinition, RedactionRule
@@ -74,8 +75,9 @@ class Redactor:
             self._replace_blocks(lines, blocks, replaced)
             text = "\n".join(lines)
         matcher = self._matcher(platform)
+        tokens = _Tokens(self._tokens)
         for number, findings in _findings(matcher, lines, text).lines.items():
-            lines[number] = self._redacted(lines[number], findings, matcher, replaced)
+            lines[number] = _redacted(lines[number], findings, matcher.reader, tokens, replaced)
         return RedactedConfig(text="\n".join(lines), replaced=dict(sorted(replaced.items())))
 
     def _matcher(self, platform: PlatformDefinition | None) -> Matcher:
@@ -88,24 +90,6 @@ class Redactor:
         matcher = Matcher(rules, redaction_vocabulary(), self._keywords)
         self._matchers[name] = (rules, matcher)
         return matcher
-
-    def _redacted(
-        self, line: str, findings: LineFindings, matcher: Matcher, replaced: Counter[str]
-    ) -> str:
-        if findings.overfull or holds_unknown_value(line, findings, matcher.reader):
-            replaced[SECOND_PASS_RULE] += 1
-            return _blanked(line)
-        pieces: list[str] = []
-        position = 0
-        for secret in findings.secrets:
-            value = line[secret.start : secret.end]
-            token = (
-                CONSTANT_TOKEN if secret.constant else self._tokens.keyed(value, secret.encoding)
-            )
-            pieces += [line[position : secret.start], token]
-            position = secret.end
-            replaced[secret.rule] += 1
-        return "".join([*pieces, line[position:]])
 
     def _replace_blocks(
         self, lines: list[str], blocks: Sequence[KeyBlock], replaced: Counter[str]
@@ -131,6 +115,35 @@ class Redactor:
                 if form in text:
                     text = re.sub(_standing(form), token, text)
         return text
+
+
+class _Tokens(dict[tuple[str, str], str]):
+    """The tokens of one text, by secret and encoding; many a secret stands in several lines."""
+
+    def __init__(self, maker: TokenMaker) -> None:
+        super().__init__()
+        self._maker = maker
+
+    def __missing__(self, secret: tuple[str, str]) -> str:
+        token = self[secret] = self._maker.keyed(*secret)
+        return token
+
+
+def _redacted(
+    line: str, findings: LineFindings, reader: ValueReader, tokens: _Tokens, replaced: Counter[str]
+) -> str:
+    if findings.overfull or holds_unknown_value(line, findings, reader):
+        replaced[SECOND_PASS_RULE] += 1
+        return _blanked(line)
+    pieces: list[str] = []
+    position = 0
+    for start, end, rule, encoding, constant in findings.secrets:
+        token = CONSTANT_TOKEN if constant else tokens[line[start:end], encoding]
+        pieces += (line[position:start], token)
+        position = end
+        replaced[rule] += 1
+    pieces.append(line[position:])
+    return "".join(pieces)
 
 
 def _forms(value: str) -> set[str]:

@@ -43,15 +43,19 @@ class Sections:
     def __init__(self, lines: Sequence[str], text: str) -> None:
         """``text`` is the joined ``lines``."""
         self._lines = lines
+        self._text = text
         #: Number of the line that opens the section of each line, -1 for none.
         self._parents = [_UNKNOWN] * len(lines)
-        self._paths: list[int] | None = None if "\n/" in f"\n{text}" else []
+        #: Numbers of the lines that begin with a slash.
+        self._paths: list[int] | None = None
         self._members: dict[int, list[int]] | None = None
         self._around = {-1: Around("")}
 
     def around(self, number: int) -> Around:
         """The headers of the sections around line ``number``."""
-        parent = self._parent(number)
+        parent = self._parents[number]
+        if parent == _UNKNOWN:
+            parent = self._find_parent(number)
         around = self._around.get(parent)
         if around is None:
             around = self._around[parent] = Around(self._joined(parent))
@@ -67,9 +71,7 @@ class Sections:
 
     def _parent(self, number: int) -> int:
         parent = self._parents[number]
-        if parent == _UNKNOWN:
-            parent = self._parents[number] = self._find_parent(number)
-        return parent
+        return self._find_parent(number) if parent == _UNKNOWN else parent
 
     def _find_parent(self, number: int) -> int:
         """The next line above that is indented less; for comments, the next one above.
@@ -77,26 +79,32 @@ class Sections:
         What is known of the lines on the way is not looked at again, so that the time for all
         lines of a text, asked in their order, is in proportion to its length.
         """
-        line = self._lines[number]
+        lines, parents = self._lines, self._parents
+        line = lines[number]
         limit = _indent(line)
         if limit == 0:
-            return self._path_above(number)
-        margin = line[: max(limit, 0)]
+            parents[number] = parent = self._path_above(number)
+            return parent
+        margin = line[:limit] if limit > 0 else ""
         above = number - 1
         while above >= 0:
+            line = lines[above]
             # What begins with the same blanks is not indented less; most lines on the way do.
-            if not margin or not self._lines[above].startswith(margin):
-                indent = _indent(self._lines[above])
+            if not margin or not line.startswith(margin):
+                indent = _indent(line)
                 if 0 <= indent < limit or (limit < 0 <= indent):
-                    return above
-            known = self._parents[above]
+                    break
+            known = parents[above]
             above = above - 1 if known == _UNKNOWN else known
-        return -1
+        parents[number] = above
+        return above
 
     def _path_above(self, number: int) -> int:
         """The last line above ``number`` that begins with a slash, for one that does not itself."""
         if self._paths is None:
-            self._paths = [n for n, line in enumerate(self._lines) if line.startswith("/")]
+            any_path = self._text.startswith("/") or "\n/" in self._text
+            numbered = enumerate(self._lines) if any_path else ()
+            self._paths = [number for number, line in numbered if line.startswith("/")]
         index = bisect_right(self._paths, number)
         if index == 0 or self._paths[index - 1] == number:
             return -1

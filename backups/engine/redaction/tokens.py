@@ -13,8 +13,14 @@ CONSTANT_TOKEN = "<redacted:constant>"  # noqa: S105 - the token stands where a 
 REDACTED_LINE = "[REDACTED LINE]"
 #: Every token, keyed or constant.
 TOKEN = re.compile(r"<redacted:(?:[0-9a-f]{8}|constant)>")
+_TOKEN_BEGIN = "<redacted:"  # noqa: S105 - see above
 #: A shorter secret is guessed from its digest's first eight digits and a list of all of its kind.
 SHORTEST_KEYED = 4
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` is one token and nothing else."""
+    return text.startswith(_TOKEN_BEGIN) and TOKEN.fullmatch(text) is not None
 
 
 class TokenMaker:
@@ -24,7 +30,8 @@ class TokenMaker:
         """``key`` is the installation key. Raises ValueError if it is empty."""
         if not key:
             raise ValueError("The redaction key is empty; set one in the configuration.")
-        self._key = key
+        # The key is worked in once, not for each token.
+        self._keyed = hmac.new(key, digestmod="sha256")
 
     def __repr__(self) -> str:
         return "TokenMaker()"
@@ -38,5 +45,6 @@ class TokenMaker:
         clear = reversible.decode(secret, encoding)
         if len(clear) < SHORTEST_KEYED:
             return CONSTANT_TOKEN
-        digest = hmac.digest(self._key, clear.encode("utf-8", "surrogatepass"), "sha256")
-        return f"<redacted:{digest.hex()[:8]}>"
+        digest = self._keyed.copy()
+        digest.update(clear.encode("utf-8", "surrogatepass"))
+        return f"{_TOKEN_BEGIN}{digest.hexdigest()[:8]}>"

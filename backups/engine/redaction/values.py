@@ -18,10 +18,13 @@ _QUOTED = {
     for quote in "\"'"
 }
 _RUN = re.compile(r"[^\s]+")
+#: A run of signs that are neither quotes nor part of the line around a value.
+_PLAIN = re.compile(r"[\w.:+/$!@%^&*()=~|#?-]++(?!\S)", re.ASCII)
 _ESCAPED_QUOTE = '\\"'
 # Nokia SR OS writes the encoding inside the quotes, Extreme SLX-OS an escaped line end.
 _ENCODING_INSIDE = re.compile(r"[ \t]+(?:hash2?|custom|bcrypt|cleartext)$|\\n$")
 _TAIL = ";,"
+_NEAR = 80
 
 
 class Value(NamedTuple):
@@ -50,6 +53,8 @@ class ValueReader:
     def skip_encodings(self, line: str, position: int) -> tuple[int, str]:
         """Position behind the words that name an encoding, and the last of these words."""
         last = ""
+        if _is_last_word(line, position):
+            return position, last
         for _ in range(MOST_ENCODINGS):
             match = self._encoding.match(line, position)
             if match is None:
@@ -67,10 +72,13 @@ class ValueReader:
 
     def is_resalted(self, encoding: str) -> bool:
         """Whether values of this encoding, or behind this marker, are encrypted anew each time."""
-        return self._resalted.fullmatch(encoding) is not None
+        return bool(encoding) and self._resalted.fullmatch(encoding) is not None
 
     def word(self, line: str, position: int) -> Value | None:
         """The word at ``position``, or the text between the quotes that begin there."""
+        plain = _PLAIN.match(line, position)
+        if plain is not None and not self._begins_marked(line, position):
+            return Value(position, plain.end())
         value = self._word(line, position)
         return self.inner(line, value) if value else None
 
@@ -95,6 +103,13 @@ class ValueReader:
                 end -= len(inside.group())
         return Value(start, end, value.quoted, scheme) if start < end else None
 
+    def _begins_marked(self, line: str, position: int) -> bool:
+        """Whether a value told by its form, or the marker of an encoding, is at ``position``."""
+        return (
+            self._shape.match(line, position) is not None
+            or self._scheme.match(line, position) is not None
+        )
+
     def _word(self, line: str, position: int) -> Value | None:
         opened = line[position : position + 1]
         inside = position + 1 if opened and opened in _QUOTED else position
@@ -112,6 +127,15 @@ class ValueReader:
 
 def _any(fragments: Sequence[str]) -> str:
     return "|".join(f"(?:{fragment})" for fragment in fragments)
+
+
+def _is_last_word(line: str, position: int) -> bool:
+    """Whether no blank follows; of a line that goes on for long nobody can tell at once."""
+    return (
+        len(line) - position <= _NEAR
+        and line.find(" ", position) < 0
+        and line.find("\t", position) < 0
+    )
 
 
 def _quoted(line: str, position: int) -> Value | None:

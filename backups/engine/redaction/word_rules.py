@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backups.engine.redaction.asks import BLANKS, Ask, Asks
 from inventory.platforms.definition import Left, RedactionRule, ValueKind
 
 #: What may stand directly before a word that does not stand alone.
 IN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
-_BLANKS = frozenset(" \t")
-_THEN = re.compile(r"[ \t]+")
-_NAMED = frozenset({Left.OPTION, Left.ELEMENT})
 _BANNER_WORDS = frozenset({"banner", "header"})
 #: Stands for every sign behind a word that matters to no rule. No word holds it.
 _ANY_OTHER = "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A rule, and what is asked of every word first, worked out once."""
-
-    rule: RedactionRule
-    #: What may stand in front, if the name that ends in the word has to be looked at.
-    name: Left | None
-    #: The word is part of the secret; nothing else is asked.
-    is_shape: bool
-    then: re.Pattern[str]
-    line: re.Pattern[str] | None
-    within: re.Pattern[str] | None
-    outside: re.Pattern[str] | None
-    prose: bool
-
-    @staticmethod
-    def about(rule: RedactionRule) -> Ask:
-        return Ask(
-            rule=rule,
-            name=rule.left if rule.left in _NAMED else None,
-            is_shape=rule.value is ValueKind.SHAPE,
-            then=rule.then or _THEN,
-            line=rule.line,
-            within=rule.within,
-            outside=rule.outside,
-            prose=rule.prose,
-        )
-
-
-_Rules = tuple[Ask, ...]
+#: By whether the word stands alone, and whether it is written in lower case.
+_ByPlace = tuple[tuple[Asks, Asks], tuple[Asks, Asks]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +28,7 @@ class Candidate:
     word: str
     #: Whether it ends behind the hit, so that the text has to be looked at.
     reaches_further: bool
-    #: By whether the word stands alone, and whether it is written in lower case.
-    rules: tuple[tuple[_Rules, _Rules], tuple[_Rules, _Rules]]
+    rules: _ByPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +46,17 @@ class Word:
     #: Where keywords of the second pass stand in the word, as (start, end).
     mentions: tuple[tuple[int, int], ...]
     opens_banner: bool
+
+    def candidates(self, line: str, start: int) -> tuple[Candidate, ...]:
+        """The words with rules for them at a hit in ``line`` that begins at ``start``."""
+        end = start + self.length
+        return self.followed_by.get(line[end : end + 1].lower(), self.otherwise)
+
+    def followers(self) -> frozenset[str] | None:
+        """The signs behind a hit, in lower case, that leave it something to say; None for any."""
+        if self.otherwise or self.mentions or self.opens_banner:
+            return None
+        return frozenset(sign for sign, found in self.followed_by.items() if found)
 
 
 class Words(dict[int, Word]):
@@ -100,6 +79,7 @@ class Words(dict[int, Word]):
         for word in sorted(self._by_word, key=len, reverse=True):
             for end in range(1, len(word)):
                 self._by_start.setdefault(word[:end], []).append(word)
+        self.followers = _Followers(self)
         #: All words that are worth a look by themselves.
         self.spelled = tuple({**self._by_word, **dict.fromkeys(_BANNER_WORDS)})
 
@@ -110,6 +90,18 @@ class Words(dict[int, Word]):
         return found
 
 
+class _Followers(dict[int, frozenset[str] | None]):
+    """The signs behind each of ``words`` that leave a hit something to say."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, index: int) -> frozenset[str] | None:
+        found = self[index] = self._words[index].followers()
+        return found
+
+
 def _word(
     word: str,
     by_word: Mapping[str, Sequence[Ask]],
@@ -117,7 +109,7 @@ def _word(
     mentions: tuple[tuple[int, int], ...],
 ) -> Word:
     inside = [(0, word), *_others(word, by_word, by_start)]
-    followers = _BLANKS.union(
+    followers = BLANKS.union(
         other[len(word) - offset] for offset, other in inside if offset + len(other) > len(word)
     )
     return Word(
@@ -170,16 +162,16 @@ def _is_possible(rule: RedactionRule, text: str, offset: int, other: str) -> boo
     if rule.then is not None or rule.value is ValueKind.SHAPE:
         return True
     end = offset + len(other)
-    return end >= len(text) or text[end] in _BLANKS
+    return end >= len(text) or text[end] in BLANKS
 
 
-def _by_place(asks: Sequence[Ask]) -> tuple[tuple[_Rules, _Rules], tuple[_Rules, _Rules]]:
+def _by_place(asks: Sequence[Ask]) -> _ByPlace:
     in_name = [ask for ask in asks if ask.rule.left is not Left.WORD]
     return (_by_case(in_name), _by_case(asks))
 
 
-def _by_case(asks: Sequence[Ask]) -> tuple[_Rules, _Rules]:
-    return (tuple(ask for ask in asks if ask.rule.any_case), tuple(asks))
+def _by_case(asks: Sequence[Ask]) -> tuple[Asks, Asks]:
+    return (Asks([ask for ask in asks if ask.rule.any_case]), Asks(asks))
 
 
 def _mentions(word: str, keywords: Sequence[str]) -> Iterator[tuple[int, int]]:

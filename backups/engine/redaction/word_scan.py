@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
@@ -20,20 +20,29 @@ class WordScan:
 
     def __init__(self, words: Sequence[str]) -> None:
         """``words`` are lower case; none of them holds a line end."""
+        self._shortest = min(map(len, words))
         self._longest = max(map(len, words))
         self._automaton = AhoCorasick(
             words, matchkind=MatchKind.LeftmostLongest, implementation=Implementation.DFA
         )
 
-    def lines(self, text: str, most: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    def lines(
+        self, text: str, most: int, followers: Mapping[int, Container[str] | None] | None = None
+    ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
         """Number of each line with a hit, and its hits: position in the line, index of the word.
 
         Both in order. Hits do not overlap; of two words that begin at the same place the longer
         one counts. No more than ``most`` hits of one line are named.
+
+        ``followers`` are the signs behind each word, in lower case, that make its hits worth
+        naming; None stands for any. A text in which a line could have ``most`` hits is named all
+        hits of, so that they can be counted.
         """
+        if followers is not None and _has_longer_line(text, (most - 1) * self._shortest):
+            followers = None
         number, line_start, line_end = 0, 0, 0
         hits: list[tuple[int, int]] = []
-        for word, start in self._hits(text):
+        for word, start in self._hits(text, followers):
             if start < line_end:
                 if len(hits) < most:
                     hits.append((start - line_start, word))
@@ -49,21 +58,38 @@ class WordScan:
         if hits:
             yield number, hits
 
-    def _hits(self, text: str) -> Iterator[tuple[int, int]]:
+    def _hits(
+        self, text: str, followers: Mapping[int, Container[str] | None] | None
+    ) -> Iterator[tuple[int, int]]:
         """Index of the word and position of each hit in ``text``."""
         begin = 0
         while begin < len(text):
             piece = _ascii_lower(text[begin : begin + PIECE])
             is_last = begin + PIECE >= len(text)
-            # Behind this place a word may reach out of the piece.
+            # Behind this place a word, or the sign behind it, may reach out of the piece.
             certain = len(piece) if is_last else len(piece) - self._longest
             end = 0
             for word, start, behind in self._automaton.find_matches_as_indexes(piece):
                 if start >= certain:
                     break
-                yield word, begin + start
                 end = behind
+                if followers is not None:
+                    worth = followers[word]
+                    if worth is not None and piece[behind : behind + 1].lower() not in worth:
+                        continue
+                yield word, begin + start
             begin += max(certain, end)
+
+
+def _has_longer_line(text: str, length: int) -> bool:
+    """Whether a line of ``text`` has more than ``length`` characters."""
+    begin = 0
+    while len(text) - begin > length:
+        line_end = text.rfind("\n", begin, begin + length + 1)
+        if line_end < 0:
+            return True
+        begin = line_end + 1
+    return False
 
 
 def _ascii_lower(text: str) -> str:

@@ -45,6 +45,38 @@ def test_the_scan_finds_what_a_pattern_of_all_words_finds(text: str, piece: int)
     assert found == expected
 
 
+@settings(max_examples=300, deadline=None)
+@given(text=LETTERS, piece=st.integers(10, 40), sign=st.sampled_from("kn 9$"))
+def test_the_scan_leaves_out_what_a_sign_says_nothing_behind(
+    text: str, piece: int, sign: str
+) -> None:
+    followers = {index: None if word == "ss" else {sign} for index, word in enumerate(WORDS)}
+    scan = WordScan(WORDS)
+    lines = text.split("\n")
+    expected = [
+        (number, start, index)
+        for number, hits in scan.lines(text, 100)
+        for start, index in hits
+        if WORDS[index] == "ss" or lines[number][start + len(WORDS[index]) :][:1].lower() == sign
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_scan, "PIECE", piece)
+        found = [
+            (number, start, index)
+            for number, hits in scan.lines(text, 100, followers)
+            for start, index in hits
+        ]
+    assert found == expected
+
+
+def test_the_scan_counts_all_hits_of_a_line_that_may_have_too_many() -> None:
+    scan = WordScan(("ab",))
+    followers = {0: {" "}}
+    assert [*scan.lines("ababab\nab \nabab", 5, followers)] == [(1, [(0, 0)])]
+    ((number, hits), *_) = scan.lines("\nababababab\nab ", 5, followers)
+    assert (number, len(hits)) == (1, 5)
+
+
 def test_the_scan_names_no_more_hits_of_a_line_than_asked_for() -> None:
     ((number, hits), (_, other)) = WordScan(WORDS).lines("x\n" + "key " * 9 + "\nkey", 4)
     assert (number, len(hits), len(other)) == (1, 4, 1)
