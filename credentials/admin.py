@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
-from credentials.models import Credential, Tag, TagLimit
+from credentials.models import TAG_IS_KEPT, Credential, Tag, TagLimit
 from credentials.scoped import WholeAdmin
 from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
 from credentials.usernames import username_problem
@@ -143,6 +143,13 @@ class TagAdmin(WholeAdmin, ModelAdmin[Tag]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         visible = tags_visible_to(user=request.user)
         return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """What holds a tag back is told in words; Django would list rows of relations."""
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, needed, [TAG_IS_KEPT] if protected else []
 
 
 admin.site.unregister(User)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth.models import User
+from django.db.models import ProtectedError
 from django.test import Client
 
 from backups.models import RetentionPolicy
@@ -16,7 +17,7 @@ from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential, Tag, TagLimit
 from credentials.services import tags_ensure
 from inventory.models import Device, JumpHost, Zone
-from jobs.models import Job
+from jobs.models import Job, NotificationRule
 from netraven_site.accounts.roles import Role
 from tests.factories import (
     CredentialFactory,
@@ -355,6 +356,34 @@ def test_making_again_with_upsert_changes_and_makes_no_second(call: Call, kind: 
     assert (status, rows[1]["id"], rows[1][field]) == (201, made["id"], value)
     assert call("POST", f"{kind}/bulk/?upsert=true", entries)[0] == 200
     assert model._default_manager.count() == count + 1
+
+
+@pytest.mark.parametrize("namer", [NotificationRule, RetentionPolicy])
+def test_no_door_deletes_a_tag_without_which_a_rule_or_policy_means_something_else(
+    call: Call, namer: type[NotificationRule | RetentionPolicy]
+) -> None:
+    fields = {"events": ["run_failed"]} if namer is NotificationRule else {}
+    row = namer._default_manager.create(name="core only", **fields)
+    kept, free = Tag.objects.create(name="core"), Tag.objects.create(name="free")
+    row.tags.add(kept)
+    for method, path, body in [
+        ("DELETE", f"tags/{kept.pk}/", None),
+        ("POST", "tags/bulk-delete/", {"ids": [free.pk, kept.pk]}),
+    ]:
+        status, answer = call(method, path, body)
+        assert status == 409 and "names this tag" in answer["error"]["message"], answer
+    page = Client()
+    page.force_login(UserFactory.create(is_superuser=True, is_staff=True))
+    ticked = {"action": "delete_selected", "_selected_action": [free.pk, kept.pk], "post": "yes"}
+    for path, form in [(f"{kept.pk}/delete/", {"post": "yes"}), ("", ticked)]:
+        shown = page.post(f"/admin/credentials/tag/{path}", form)
+        assert "names this tag" in shown.content.decode(), path
+    with pytest.raises(ProtectedError):
+        Tag.objects.all().delete()
+    assert [tag.name for tag in row.tags.all()] == ["core"]
+    assert call("DELETE", f"tags/{free.pk}/")[0] == 204
+    row.delete()
+    assert call("DELETE", f"tags/{kept.pk}/")[0] == 204
 
 
 def test_an_upsert_names_a_row_in_any_case(call: Call) -> None:
