@@ -113,7 +113,7 @@ def fields_of(answer: Any) -> dict[str, list[str]]:
         ("devices", DEVICE | {"port": "ssh"}, "port", "ssh", "integer"),
         ("devices", DEVICE | {"platform": "cisco_oss"}, "platform", "cisco_oss", "cisco_ios"),
         ("devices", DEVICE | {"transport": "rsh"}, "transport", "rsh", "not a valid choice"),
-        ("devices", DEVICE | {"zone": "moon"}, "zone", "moon", "does not exist"),
+        ("devices", DEVICE | {"zone": "moon"}, "zone", "moon", "no zone"),
         ("zones", {"name": "North Pole"}, "name", "North Pole", "lower-case"),
         ("tags", {"name": "a;b"}, "name", "a;b", "no semicolon"),
         ("tags", {"name": "a", "max_sessions": 0}, "max_sessions", "0", "between 1"),

@@ -19,7 +19,7 @@ from backups.models import Archive, SecretUse, Snapshot, Suspect
 from backups.services.store import RunLabel, backup_store
 from credentials.models import Tag, TagLimit
 from credentials.services import tags_ensure
-from inventory.models import Device, JumpHost
+from inventory.models import Device, JumpHost, Zone
 from inventory.visibility import devices_visible_to
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import request_run
@@ -34,6 +34,7 @@ from tests.factories import (
     JumpHostFactory,
     PlatformDetectionFactory,
     UserFactory,
+    ZoneFactory,
     backup_outcome,
     user_in,
 )
@@ -438,3 +439,46 @@ def test_an_action_reaches_ones_own_only(
     pages.post("/admin/inventory/device/", {"action": "reset_breaker", "_selected_action": ids})
     failures = dict(Device.objects.filter(pk__in=ids).values_list("pk", "connection_failures"))
     assert failures == {mine.device.pk: 0, others.device.pk: 3}
+
+
+def test_a_zone_lends_no_credential_that_a_limited_user_does_not_see(
+    call: Any, operator: User, mine: Site
+) -> None:
+    secret = CredentialFactory.create(name="paris-key", username="paris-admin", tags=["paris"])
+    own = CredentialFactory.create(name="berlin-key", tags=["berlin"])
+    ZoneFactory.create(name="foreign", default_credential=secret)
+    ZoneFactory.create(name="lent", default_credential=own)
+    ZoneFactory.create(name="bare")
+    path = f"devices/{mine.device.pk}/"
+    assert call("PATCH", path, {"zone": "foreign"})[0] == 400
+    made = {"hostname": "b9", "ip_address": "192.0.2.9", "platform": "cisco_ios"}
+    assert call("POST", "devices/", made | {"tags": ["berlin"], "zone": "foreign"})[0] == 400
+    head = "hostname,ip_address,platform,tags,zone\n"
+    for line in ("berlin-core,192.0.2.1,cisco_ios,berlin", "b9,192.0.2.1,cisco_ios,berlin"):
+        status, answer = call("POST", "devices/import/", {"content": f"{head}{line},foreign"})
+        assert status == 400 and "no zone 'foreign'" in str(answer), answer
+    operator.is_staff = True
+    operator.save()
+    page = Client()
+    page.force_login(operator)
+    form = {**made, "port": 22, "transport": "ssh", "tags": [mine.tag.pk]}
+    zone = Zone.objects.get(name="foreign")
+    shown = page.post("/admin/inventory/device/add/", form | {"zone": zone.pk})
+    assert shown.status_code == 200 and "Select a valid choice" in shown.content.decode()
+    assert "paris-key" not in page.get("/admin/inventory/zone/").content.decode()
+    assert "paris-key" not in page.get(f"/admin/inventory/zone/{zone.pk}/change/").content.decode()
+    assert not Device.objects.filter(zone=zone).exists()
+    for name in ("lent", "bare", None):
+        assert call("PATCH", path, {"zone": name})[0] == 200
+    Device.objects.filter(pk=mine.device.pk).update(zone=zone)
+    assert call("PATCH", path, {"zone": "foreign", "port": 2222})[0] == 200, "it has it already"
+    told = call("GET", f"{path}credentials/")[1]
+    assert [(one["rule"], one["name"]) for one in told["candidates"]] == [
+        ("tag", "berlin-key"),
+        ("zone", ""),
+    ]
+    shown = page.get(f"/admin/inventory/device/{mine.device.pk}/change/")
+    texts = [str(told), str(call("GET", "zones/")[1]), shown.content.decode()]
+    assert not [text for text in texts if "paris-key" in text or "paris-admin" in text]
+    assert call("GET", "zones/?default_credential=paris-key")[1]["count"] == 0
+    assert call("GET", "zones/?default_credential=berlin-key")[1]["count"] == 1
