@@ -230,6 +230,17 @@ def test_nothing_is_done_to_a_row_that_has_moved_on(call: Call, kind: str) -> No
     assert call("DELETE", path, **{"If-Match": call("GET", path)[1]["ETag"]})[0] == 204
 
 
+def test_an_etag_without_its_quotes_counts(call: Call) -> None:
+    tag = Tag.objects.create(name="core")
+    path = f"tags/{tag.pk}/"
+    seen = call("GET", path)[1]["etag"]
+    assert call("PATCH", path, {"description": "a"}, **{"If-Match": f"other, {seen}"})[0] == 200
+    for stale in (seen, f"{seen}, other", "", ","):
+        assert call("PATCH", path, {"description": "b"}, **{"If-Match": stale})[0] == 412, stale
+    tag.refresh_from_db()
+    assert tag.description == "a"
+
+
 def test_a_replaced_secret_moves_a_credential_on(call: Call) -> None:
     path = f"credentials/{CredentialFactory.create().pk}/"
     before = call("GET", path)[1]["etag"]
