@@ -193,6 +193,12 @@ def test_a_name_that_is_taken_answers_409(call: Call, kind: str) -> None:
         assert name in fields_of(answer)[key][0]
 
 
+def test_a_name_with_nul_names_no_target(call: Call) -> None:
+    body = {"name": "r", "events": ["run_failed"], "targets": ["a\x00b"]}
+    status, answer = call("POST", "notification-rules/", body)
+    assert status == 400 and "targets" in fields_of(answer)
+
+
 def test_what_is_wrong_goes_before_what_is_taken(call: Call) -> None:
     ZoneFactory.create(name="north")
     status, answer = call("POST", "zones/", {"name": "north", "host_key_mode": "never"})
