@@ -171,6 +171,19 @@ def test_no_message_shows_what_may_be_a_secret(call: Call, path: str, body: dict
     assert status == 400 and "CANARY" not in json.dumps(answer), answer
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("devices", DEVICE | {"hostname": "\ud800"}),
+        ("tags", {"name": "core", "\udfff": 1}),
+        ("devices/import", {"content": "hostname,ip_address,platform\n\ud800,192.0.2.1,ios\n"}),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(call: Call, path: str, body: dict[str, Any]) -> None:
+    status, answer = call("POST", f"{path}/", body)
+    assert status == 400 and "surrogate" in answer["error"]["message"], answer
+
+
 def test_a_long_value_is_cut(call: Call) -> None:
     _, answer = call("POST", "devices/", DEVICE | {"hostname": "h" * 100_000})
     assert len(answer["error"]["message"]) < 300
