@@ -38,6 +38,8 @@ _COMPARED: Final = (
     "command_timeout_seconds",
     "deadline_seconds",
 )
+#: What is written of a stored device, by field.
+_WRITTEN: Final = (*(name.removesuffix("_id") for name in _COMPARED), "updated_at")
 
 
 class ImportFailed(Exception):
@@ -101,6 +103,13 @@ class _Planned:
     tags: list[Tag] | None
     is_changed: bool
 
+    def save(self) -> None:
+        """Write the device and its tags; of a stored one what a file can change, and no more."""
+        is_new = self.device.pk is None
+        self.device.save(update_fields=None if is_new else _WRITTEN)
+        if self.tags is not None:
+            self.device.tags.set(self.tags)
+
 
 class _Import:
     """One import, within its transaction."""
@@ -128,9 +137,7 @@ class _Import:
         created = sum(entry.device.pk is None for entry in planned)
         changed = [entry for entry in planned if entry.is_changed]
         for entry in changed:
-            entry.device.save()
-            if entry.tags is not None:
-                entry.device.tags.set(entry.tags)
+            entry.save()
         return ImportResult(
             created=created,
             updated=len(changed) - created,
@@ -202,10 +209,11 @@ class _Import:
 
 
 def _existing(hostnames: Iterable[str]) -> dict[str, Device]:
-    """The stored devices by hostname in lower case, with their tags."""
+    """The stored devices by hostname in lower case, with their tags, locked in one order."""
     found: dict[str, Device] = {}
     names = list(dict.fromkeys(name.lower() for name in hostnames))
-    rows = Device.objects.alias(key=Lower("hostname")).prefetch_related("tags")
+    locked = Device.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
+    rows = locked.alias(key=Lower("hostname")).prefetch_related("tags")
     for start in range(0, len(names), _HOSTNAMES_AT_ONCE):
         some = rows.filter(key__in=names[start : start + _HOSTNAMES_AT_ONCE])
         found |= {device.hostname.lower(): device for device in some}

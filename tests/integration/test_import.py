@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from credentials.models import Tag
+from inventory.formats import DeviceRecord
 from inventory.imports import ImportFailed, ImportResult, file_import
+from inventory.imports.names import Names
 from inventory.models import Device, Zone
 from tests.factories import DeviceFactory
 
@@ -68,6 +70,21 @@ def test_updates_by_hostname_and_keeps_what_the_file_does_not_say() -> None:
     )
     assert (device.port, device.description) == (2222, "old")
     assert [tag.name for tag in device.tags.all()] == ["old"]
+
+
+def test_what_others_write_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = DeviceFactory.create(hostname="sw1", host_key="ssh-rsa OLD")
+
+    def meanwhile(names: Names, planned: Device, record: DeviceRecord) -> None:
+        Device.objects.filter(pk=planned.pk).update(host_key="ssh-rsa NEW", os_version="17.9")
+
+    monkeypatch.setattr(Names, "set_relations", meanwhile)
+    with CaptureQueriesContext(connection) as captured:
+        load("sw1,192.0.2.9,22,cisco_ios,,,")
+    stored = Device.objects.get()
+    assert (stored.host_key, stored.os_version) == ("ssh-rsa NEW", "17.9")
+    assert stored.ip_address == "192.0.2.9" and stored.updated_at > device.updated_at
+    assert any('ORDER BY "inventory_device"."id" ASC FOR NO KEY' in one["sql"] for one in captured)
 
 
 def test_an_empty_tag_or_zone_takes_it_away() -> None:
