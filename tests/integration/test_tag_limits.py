@@ -422,6 +422,26 @@ def test_a_joint_run_on_a_page_has_the_counts_of_ones_own(pages: Client, joint: 
     assert set(cells) <= {"1"}
 
 
+def test_no_order_and_no_filter_tells_the_counts_of_a_joint_run(
+    pages: Client, mine: Site, joint: JobRun
+) -> None:
+    def listed(path: str) -> list[int]:
+        return [run.pk for run in pages.get(path).context["runs"]]
+
+    assert listed("/runs/?ordering=devices") == [mine.run.pk, joint.pk]
+    assert listed("/runs/?ordering=-devices") == [mine.run.pk, joint.pk], "one device each"
+    root = "/admin/jobs/jobrun/"
+    column = admin.site._registry[JobRun].list_display.index("total_count") + 1
+    up, down = (
+        [run.pk for run in pages.get(f"{root}?o={sign}{column}").context["cl"].result_list]
+        for sign in ("", "-")
+    )
+    assert len(up) == 2 and up == down
+    for lookup in ("total_count=2", "failed_count__gte=2", "status_reason__startswith=2"):
+        assert pages.get(f"{root}?{lookup}").status_code == 400, lookup
+    assert pages.get(f"{root}?status__exact={RunStatus.COMPLETED_FAILURE}").status_code == 200
+
+
 def test_on_a_page_relations_of_others_cannot_be_chosen(
     pages: Client, operator: User, mine: Site, others: Site
 ) -> None:
