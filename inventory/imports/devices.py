@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 
 from credentials.models import Tag
 from credentials.services import tags_ensure
-from inventory.formats import DeviceRecord, Reading
+from inventory.formats import DeviceRecord, Reading, no_text
 from inventory.imports.limits import ImportLimits
 from inventory.imports.logins import Logins
 from inventory.imports.names import Names
@@ -157,8 +157,9 @@ class _Import:
         """The devices; adds a line to ``problems`` for each record that makes none."""
         planned: list[_Planned] = []
         seen: dict[str, str] = {}
-        existing = _existing(record.hostname for record in self._reading.records)
-        for record in self._reading.records:
+        records = list(self._storable(problems))
+        existing = _existing(record.hostname for record in records)
+        for record in records:
             name = record.hostname.lower()
             if name in seen:
                 problems.append(
@@ -171,6 +172,15 @@ class _Import:
             except ValidationError as error:
                 problems += [f"{record.place}: {reason}" for reason in _reasons(error)]
         return planned
+
+    def _storable(self, problems: list[str]) -> Iterator[DeviceRecord]:
+        """The records that the database can be asked about; the others become ``problems``."""
+        for record in self._reading.records:
+            part = no_text(record)
+            if part is None:
+                yield record
+            else:
+                problems.append(f"{record.place}: {part} holds characters that are no text")
 
     def _plan_record(self, record: DeviceRecord, stored: Device | None) -> _Planned:
         if stored is not None:
