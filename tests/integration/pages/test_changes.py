@@ -83,6 +83,8 @@ def acknowledge(client: Client, *snapshots: Snapshot, **values: str) -> str:
         ("run=2&min_devices=2", [["a", "b", "c"]]),
         ("author=jane", [["a"]]),
         ("until=2020-01-01", []),
+        ("until=9999-12-31", [["d"], ["a", "b", "c"]]),
+        ("since=0001-01-01", [["d"], ["a", "b", "c"]]),
         ("since=2020-01-01", [["d"], ["a", "b", "c"]]),
         ("acknowledged=yes", []),
         ("acknowledged=no&page=99", [["d"], ["a", "b", "c"]]),
