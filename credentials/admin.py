@@ -6,22 +6,17 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from import_export.fields import Field
-from unfold.admin import ModelAdmin, StackedInline
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
-from credentials.models import Credential, Tag, TagLimit
+from credentials.models import TAG_IS_KEPT, Credential, Tag
 from credentials.scoped import WholeAdmin
 from credentials.services import SECRET_FIELDS, credential_check, credential_set_secrets
 from credentials.transfer import CheckedResource, TagNames, TransferAdmin, WholeNumber, YesOrNo
-from credentials.usernames import username_problem
 from credentials.visibility import credentials_visible_to, tags_visible_to
 
 
@@ -185,67 +180,9 @@ class TagAdmin(TransferAdmin, WholeAdmin, ModelAdmin[Tag]):
         visible = tags_visible_to(user=request.user)
         return super().get_queryset(request).filter(pk__in=visible.order_by().values("pk"))
 
-
-admin.site.unregister(User)
-admin.site.unregister(Group)
-
-
-class TagLimitInline(StackedInline):
-    """Without it the user sees every device."""
-
-    model = TagLimit
-    autocomplete_fields = ["tags"]
-    verbose_name_plural = "limit to devices with certain tags"
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("auth.change_user")
-
-    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("auth.view_user")
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("auth.change_user")
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("auth.change_user")
-
-
-class UserForm(UserChangeForm):
-    """Changes a user; says which name is taken."""
-
-    def clean_username(self) -> str:
-        username = str(self.cleaned_data["username"])
-        problem = username_problem(username=username, user_id=self.instance.pk)
-        if problem is not None:
-            raise ValidationError(problem)
-        return username
-
-
-@admin.register(User)
-class UserAdmin(WholeAdmin, DjangoUserAdmin, ModelAdmin[User]):
-    """Django's own, in the look of the site, and with the tags that a user is limited to."""
-
-    inlines = [TagLimitInline]
-    form = UserForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = super().get_readonly_fields(request, obj)
-        return fields if request.user.is_superuser else [*fields, "is_superuser"]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and _may_touch(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
-
-
-def _may_touch(request: HttpRequest, user: Any) -> bool:
-    """A superuser is changed by a superuser only."""
-    return user is None or not user.is_superuser or bool(request.user.is_superuser)
-
-
-@admin.register(Group)
-class GroupAdmin(WholeAdmin, DjangoGroupAdmin, ModelAdmin[Group]):
-    """Django's own, in the look of the site."""
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """What holds a tag back is told in words; Django would list rows of relations."""
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, needed, [TAG_IS_KEPT] if protected else []

@@ -7,6 +7,7 @@ devices and jobs carry the same tags (docs/adr/0004).
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -81,6 +82,20 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+#: What is told of a tag that ``keep_tags_of`` holds back.
+TAG_IS_KEPT = "A notification rule or retention policy names this tag; take it out there first."
+
+
+def keep_tags_of(through: type[models.Model]) -> None:
+    """Have no tag deleted that a row of ``through``, the relation of some model to tags, names.
+
+    For rows that would mean something else without the tag. Whoever deletes one gets Django's
+    ProtectedError, at every door.
+    """
+    to_tag: Any = through._meta.get_field("tag")
+    to_tag.remote_field.on_delete = models.PROTECT
 
 
 class Provider(models.TextChoices):

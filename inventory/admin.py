@@ -25,7 +25,7 @@ from inventory.resolution import credentials_explained
 from inventory.scoped import ScopedAdmin
 from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget
 from inventory.transfer import DeviceResource, ZoneResource
-from inventory.visibility import jump_hosts_visible_to
+from inventory.visibility import is_limited, jump_hosts_visible_to, zones_nameable_by
 
 _Owner = TypeVar("_Owner", bound=HostKeyOwner)
 
@@ -147,7 +147,7 @@ _HISTORY_KEPT = (
 class DeviceAdmin(TransferAdmin, ScopedAdmin, HostKeyOwnerAdmin[Device]):
     resource_classes = [DeviceResource]
     device_path = "pk"
-    fixed_when_limited = ["tags", "credential", "jump_host"]
+    fixed_when_limited = ["tags", "credential", "jump_host", "zone"]
     form = DeviceForm
     actions = [*HostKeyOwnerAdmin.actions, "reset_breaker"]
     list_display = [
@@ -233,11 +233,21 @@ class DeviceAdmin(TransferAdmin, ScopedAdmin, HostKeyOwnerAdmin[Device]):
             fieldsets.insert(2, self.credentials_fieldset)
         return fieldsets
 
+    def get_object(self, request: HttpRequest, object_id: str, *args: Any) -> Device | None:
+        device = super().get_object(request, object_id, *args)
+        if device is not None:
+            device.shown_to = request.user
+        return device
+
     @admin.display(description="In the order in which they are tried")
-    def credentials_tried(self, device: Device) -> str:
-        return render_to_string(
-            "inventory/credentials_tried.html", credentials_explained(device=device)
-        )
+    def credentials_tried(self, device: Any) -> str:
+        found = credentials_explained(device=device, shown_to=device.shown_to)
+        return render_to_string("inventory/credentials_tried.html", found)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "zone":
+            kwargs = {"queryset": zones_nameable_by(user=request.user)} | kwargs
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
         return super().get_queryset(request).prefetch_related("tags")
@@ -322,3 +332,13 @@ class ZoneAdmin(TransferAdmin, WholeAdmin, ModelAdmin[Zone]):
     list_select_related = ["default_credential"]
     search_fields = ["name", "description"]
     autocomplete_fields = ["default_credential"]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        if not is_limited(user=request.user):
+            return columns
+        return [name for name in columns if name != "default_credential"]
+
+    def get_exclude(self, request: HttpRequest, obj: Zone | None = None) -> Any:
+        """A limited user may not see the credential."""
+        return ["default_credential"] if is_limited(user=request.user) else None

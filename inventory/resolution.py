@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db.models import Q, QuerySet
 
 from credentials.models import Credential
+from credentials.visibility import User, credentials_visible_to, is_limited
 from inventory.models import CredentialUse, Device
 
 
@@ -95,8 +96,11 @@ def credential_candidates(*, device_ids: Iterable[int]) -> dict[int, list[Creden
     return {device_id: _ordered(_fitting(device, known)) for device_id, device in devices.items()}
 
 
-def credentials_explained(*, device: Device) -> dict[str, Any]:
+def credentials_explained(*, device: Device, shown_to: User = None) -> dict[str, Any]:
     """What ``device`` would be logged in to with, and why; no secret.
+
+    ``shown_to`` is whose limit holds: ``name`` and ``username`` of credentials that they do not see
+    are empty. None stands for the command line, which sees all of them.
 
     ``hostname``, ``used`` (the name of the choice, None for none) and ``candidates``, first choice
     first, each with ``place`` (from 1), ``name``, ``username``, ``priority``, ``rule``, ``tags``,
@@ -104,11 +108,12 @@ def credentials_explained(*, device: Device) -> dict[str, Any]:
     never) and ``used``.
     """
     found = credential_candidates(device_ids=[device.pk])[device.pk]
+    hidden = _hidden(found, shown_to)
     rows = [
         {
             "place": place,
-            "name": one.credential.name,
-            "username": one.credential.username,
+            "name": "" if one.credential.pk in hidden else one.credential.name,
+            "username": "" if one.credential.pk in hidden else one.credential.username,
             "priority": one.credential.priority,
             "rule": one.rule.value,
             "tags": list(one.tags),
@@ -121,8 +126,17 @@ def credentials_explained(*, device: Device) -> dict[str, Any]:
         }
         for place, one in enumerate(found, start=1)
     ]
-    used = found[0].credential.name if found else None
+    used = rows[0]["name"] if rows else None
     return {"hostname": device.hostname, "used": used, "candidates": rows}
+
+
+def _hidden(found: list[CredentialCandidate], user: User) -> set[int]:
+    """Ids of the credentials of ``found`` that ``user`` does not see."""
+    if user is None or not is_limited(user=user):
+        return set()
+    ids = {one.credential.pk for one in found}
+    visible = credentials_visible_to(user=user).filter(pk__in=ids)
+    return ids - set(visible.values_list("pk", flat=True))
 
 
 def devices_without_credential(*, devices: QuerySet[Device]) -> QuerySet[Device]:

@@ -57,6 +57,8 @@ def device_find(*, hostname_or_id: str, scope: QuerySet[Device] | None = None) -
 
     Raises DeviceNotFound, also for one outside ``scope`` (None = all).
     """
+    if "\x00" in hostname_or_id:  # the database would refuse the question
+        raise _no_device(hostname_or_id)
     devices = Device.objects.all() if scope is None else scope
     device = devices.filter(hostname__iexact=hostname_or_id).first()
     is_id = hostname_or_id.isascii() and hostname_or_id.isdigit() and len(hostname_or_id) < 19

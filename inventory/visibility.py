@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from typing import TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
-from credentials.visibility import User, is_limited, limit_of
-from inventory.models import Device, JumpHost
+from credentials.visibility import User, credentials_visible_to, is_limited, limit_of
+from inventory.models import Device, JumpHost, Zone
 
 _M = TypeVar("_M", bound=Model)
 
+#: What is told of a zone that ``zones_nameable_by`` leaves out, or that is not there.
+ZONE_UNKNOWN = "There is no zone '{}' that you may put a device in."
+
 __all__ = [
+    "ZONE_UNKNOWN",
     "User",
     "devices_visible_to",
     "is_limited",
@@ -21,6 +25,7 @@ __all__ = [
     "of_visible_devices",
     "scope_of",
     "tags_problem",
+    "zones_nameable_by",
 ]
 
 
@@ -57,6 +62,18 @@ def jump_hosts_visible_to(*, user: User) -> QuerySet[JumpHost]:
         return JumpHost.objects.all()
     carried = JumpHost.tags.through.objects.filter(tag__in=limit.values("pk"))
     return JumpHost.objects.filter(pk__in=carried.values("jumphost_id"))
+
+
+def zones_nameable_by(*, user: User) -> QuerySet[Zone]:
+    """The zones that ``user`` may put a device in; they see all of them.
+
+    What a zone has as default credential is sent to the devices in it. For a limited user that is
+    none, or one that they see.
+    """
+    if not is_limited(user=user):
+        return Zone.objects.all()
+    seen = credentials_visible_to(user=user).order_by().values("pk")
+    return Zone.objects.filter(Q(default_credential=None) | Q(default_credential__in=seen))
 
 
 def tags_problem(*, wanted: Iterable[str], had: Iterable[str], own: Set[str]) -> str | None:

@@ -11,7 +11,10 @@ from unfold.admin import ModelAdmin
 
 from credentials.admin import ReadOnlyAdmin
 from credentials.scoped import WholeAdmin
+from netraven_site.accounts import admin as accounts_admin
 from netraven_site.models import ApiToken
+
+__all__ = ["ApiTokenAdmin", "AuditAdmin", "accounts_admin"]
 
 
 @admin.register(ApiToken)

@@ -1,18 +1,16 @@
-"""What all of the API shares: permissions by model, reading JSON, and paging."""
+"""What all of the API shares: permissions by model, order, and paging."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Sequence
+from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.db.models.query import ModelIterable
-from rest_framework.exceptions import ParseError
 from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import PageNumberPagination
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import DjangoModelPermissions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,21 +38,6 @@ class StableOrdering(OrderingFilter):
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> Sequence[str] | None:
         wanted: Sequence[str] | None = super().get_ordering(request, queryset, view)
         return [*wanted, "pk"] if wanted else wanted
-
-
-class BoundedJsonParser(JSONParser):
-    """Reads JSON; what is nested too deeply is the client's fault."""
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError:
-            raise ParseError("The JSON is nested too deeply.") from None
 
 
 def _gives_models(rows: Any) -> bool:

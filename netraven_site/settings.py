@@ -288,7 +288,7 @@ REST_FRAMEWORK = {
         "netraven_site.api.StableOrdering",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["netraven_site.api.BoundedJsonParser"],
+    "DEFAULT_PARSER_CLASSES": ["credentials.api.parsers.BoundedJsonParser"],
     "DEFAULT_SCHEMA_CLASS": "netraven_site.api_schema.Schema",
     "EXCEPTION_HANDLER": "netraven_site.api_errors.error_response",
 }

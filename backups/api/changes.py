@@ -157,7 +157,7 @@ class ChangeListView(generics.GenericAPIView[Snapshot]):
             raise exceptions.NotFound(str(error)) from error
         except DeviceError as error:
             raise NotReadable(error.message) from error
-        return self.get_paginated_response([_row(query.kind, change) for change in changes])
+        return self.get_paginated_response([_row(query, change) for change in changes])
 
 
 class MayAcknowledge(HasPermission):
@@ -217,18 +217,17 @@ class ChangeDevicesView(generics.ListAPIView[Snapshot]):
         return change_snapshots(query=wanted.query(), change_digest=digest)
 
 
-def _row(kind: ChangeKind, change: FleetChange) -> dict[str, Any]:
+def _row(query: ChangeQuery, change: FleetChange) -> dict[str, Any]:
     group = change.group
-    acknowledgement = change.sample.acknowledgement
     return {
-        "kind": kind,
+        "kind": query.kind,
         "run_id": group["run_id"],
         "job_name": group["job_name"],
         "collected_at": group["newest_at"],
         "change_digest": group["change_digest"],
         "device_count": group["device_count"],
         "acknowledged_count": group["acknowledged_count"],
-        "acknowledgement": acknowledgement and AcknowledgementSerializer(acknowledgement).data,
+        "acknowledgement": _acknowledgement(query, change),
         "devices": [
             {
                 "device": snapshot.device_id,
@@ -244,3 +243,15 @@ def _row(kind: ChangeKind, change: FleetChange) -> dict[str, Any]:
         "diff": change.diff,
         "is_diff_cut": change.is_diff_cut,
     }
+
+
+def _acknowledgement(query: ChangeQuery, change: FleetChange) -> dict[str, Any] | None:
+    """Who took note of the change; for a limited user with the number of devices that they see."""
+    acknowledgement = change.sample.acknowledgement
+    if acknowledgement is None:
+        return None
+    shown = AcknowledgementSerializer(acknowledgement).data
+    if query.scope is None:
+        return shown
+    seen = change.group["acknowledged_count"]
+    return shown | {"device_count": min(seen, acknowledgement.device_count)}

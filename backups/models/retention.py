@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from credentials.models import Tag, validate_name, validate_shown
+from credentials.models import Tag, keep_tags_of, validate_name, validate_shown
 
 
 class RetentionPolicy(models.Model):
@@ -37,6 +37,10 @@ class RetentionPolicy(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+# A policy without tags fits no device.
+keep_tags_of(RetentionPolicy.tags.through)
 
 
 class HistoryDeletion(models.Model):

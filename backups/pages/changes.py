@@ -212,7 +212,11 @@ def _diff_of(sample: Snapshot) -> Any:
 
 
 def _start(day: date | None, *, days: int = 0) -> datetime | None:
-    """The begin of the day so many days after ``day``."""
+    """The begin of the day so many days after ``day``; None where there is no such day."""
     if day is None:
         return None
-    return timezone.make_aware(datetime.combine(day, time.min) + timedelta(days=days))
+    try:
+        begin = datetime.combine(day, time.min) + timedelta(days=days)
+    except OverflowError:
+        return None
+    return timezone.make_aware(begin)

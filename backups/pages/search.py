@@ -93,7 +93,7 @@ class SearchPage(FormPage):
             search=search,
             page=self._page(),
             size=_DEVICES_SHOWN,
-            after=self.request.GET.get("after", "")[:255] if self._page() > 1 else "",
+            after=self._after(),
             seconds=settings.NETRAVEN.search_seconds,
             scope=self.form.scope,
         )
@@ -111,6 +111,11 @@ class SearchPage(FormPage):
         asked = self.request.GET.get("page", "")
         is_number = asked.isascii() and asked.isdigit() and len(asked) < 9
         return min(max(int(asked), 1), _MOST_PAGES) if is_number else 1
+
+    def _after(self) -> str:
+        """The last hostname of the page before; empty on the first page, and for what is none."""
+        asked = self.request.GET.get("after", "")[:255]
+        return asked if self._page() > 1 and "\x00" not in asked else ""
 
 
 class SearchExport(ForSome):

@@ -111,7 +111,7 @@ class BulkActions(viewsets.GenericViewSet[_M]):
     perform_create: Callable[[Any], None]
     perform_update: Callable[[Any], None]
     perform_destroy: Callable[[Any], None]
-    check_etag: Callable[[Any, list[str]], None]
+    check_etag: Callable[[Any, list[str] | None], None]
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Make one, or with ``upsert`` change the one whose name is taken."""
@@ -203,7 +203,7 @@ class BulkActions(viewsets.GenericViewSet[_M]):
         named.is_valid(raise_exception=True)
         row = self._taken(rows, named.validated_data["id"])
         etag = named.validated_data.get("etag")
-        self.check_etag(row, [] if etag is None else [etag])
+        self.check_etag(row, None if etag is None else [etag])
         return self._write(row, entry)
 
     def _taken(self, rows: dict[int, _M], pk: int) -> _M:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q, QuerySet
 from rest_framework import serializers
 
 from credentials.models import MAX_TAG_LENGTH, Tag, validate_name, validate_shown
+from credentials.visibility import tags_visible_to
 
 
 class NameField(serializers.SlugRelatedField[Any]):
@@ -31,8 +33,8 @@ class TagNamesField(serializers.ListField):
     def to_internal_value(self, data: Any) -> list[str]:
         ids = [one for one in data if _is_id(one)] if isinstance(data, list) else []
         # The database knows no larger ids, and would say so by an error.
-        found = Tag.objects.filter(pk__in=[pk for pk in ids if 0 < pk < 2**63])
-        known = dict(found.values_list("pk", "name"))
+        found = self._nameable().filter(pk__in=[pk for pk in ids if 0 < pk < 2**63])
+        known = dict(found.values_list("pk", "name")) if ids else {}
         for pk in ids:
             if pk not in known:
                 raise serializers.ValidationError(f"There is no tag with the id {pk}.")
@@ -42,6 +44,17 @@ class TagNamesField(serializers.ListField):
 
     def to_representation(self, data: Any) -> list[str]:
         return sorted(tag.name for tag in data.all())
+
+    def _nameable(self) -> QuerySet[Tag]:
+        """The tags that the caller sees, and those of the row itself."""
+        request = self.context.get("request")
+        visible = tags_visible_to(user=None if request is None else request.user)
+        carried = getattr(getattr(self.parent, "instance", None), self.source or "", None)
+        if carried is None:
+            return visible
+        return Tag.objects.filter(
+            Q(pk__in=visible.order_by().values("pk")) | Q(pk__in=carried.order_by().values("pk"))
+        )
 
 
 def _is_id(value: object) -> bool:

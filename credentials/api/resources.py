@@ -62,7 +62,7 @@ class ResourceViewSet(BulkActions[_M], viewsets.ModelViewSet[_M]):
         if self.action not in _WRITES:
             return super().get_object()
         row = super().get_object()
-        self.check_etag(row, parse_etags(self.request.headers.get("If-Match", "")))
+        self.check_etag(row, _named_states(self.request.headers.get("If-Match")))
         return row
 
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
@@ -71,9 +71,9 @@ class ResourceViewSet(BulkActions[_M], viewsets.ModelViewSet[_M]):
             return super().filter_queryset(queryset)
         return self.locked(queryset) if self.action in _WRITES else queryset
 
-    def check_etag(self, row: _M, wanted: list[str]) -> None:
-        """Raise PreconditionFailed if ``row`` is in none of the wanted states; empty is any."""
-        if not wanted or "*" in wanted:
+    def check_etag(self, row: _M, wanted: list[str] | None) -> None:
+        """Raise PreconditionFailed if ``row`` is in none of the wanted states; None is any."""
+        if wanted is None or "*" in wanted:
             return
         # A proxy that compresses answers makes tags weak.
         tags = {tag.removeprefix("W/").strip('"') for tag in wanted}
@@ -98,3 +98,14 @@ class ResourceViewSet(BulkActions[_M], viewsets.ModelViewSet[_M]):
         if isinstance(data, Mapping) and "etag" in data:
             response["ETag"] = f'"{data["etag"]}"'
         return super().finalize_response(request, response, *args, **kwargs)
+
+
+def _named_states(header: str | None) -> list[str] | None:
+    """The etags of ``If-Match``; None without it.
+
+    They are taken without quotes as well, as the JSON has them: who sends the header is not to
+    overwrite what they have not seen.
+    """
+    if header is None:
+        return None
+    return parse_etags(header) or [etag.strip() for etag in header.split(",") if etag.strip()]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
+from credentials.api.errors import Conflict
 from credentials.api.fields import max_sessions_field, whole_number
 from credentials.api.filters import Filters, lookups
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
-from credentials.models import MAX_FRESHNESS_HOURS, Tag
+from credentials.models import MAX_FRESHNESS_HOURS, TAG_IS_KEPT, Tag
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.visibility import tags_visible_to
 
@@ -64,3 +65,10 @@ class TagViewSet(ResourceViewSet[Tag]):
     def get_queryset(self) -> QuerySet[Tag]:
         """Those that the caller may see."""
         return tags_visible_to(user=self.request.user)
+
+    def perform_destroy(self, instance: Tag) -> None:
+        """Delete a tag, unless something would mean something else without it."""
+        try:
+            instance.delete()
+        except ProtectedError:
+            raise Conflict(TAG_IS_KEPT) from None

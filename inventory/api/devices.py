@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api.errors import Conflict
-from credentials.api.fields import NameField, TagNamesField
+from credentials.api.fields import TagNamesField
 from credentials.api.filters import Filters, filters, lookups, named
 from credentials.api.resources import ResourceSerializer
 from credentials.permissions import MayChangeModel
@@ -21,13 +21,13 @@ from credentials.services import tags_ensure
 from credentials.visibility import credentials_visible_to
 from inventory.api.host_keys import HostKeyOwnerViewSet, fingerprint_field
 from inventory.breaker import breaker_reset
-from inventory.models import Device, Zone
+from inventory.models import Device
 from inventory.resolution import Rule, credentials_explained
 from inventory.scoped import OfVisibleDevices, VisibleSlugField, caller, check_tag_names
 from inventory.services import (
     device_save,
 )
-from inventory.visibility import jump_hosts_visible_to
+from inventory.visibility import ZONE_UNKNOWN, jump_hosts_visible_to, zones_nameable_by
 
 
 @extend_schema_serializer(
@@ -53,8 +53,12 @@ class DeviceSerializer(ResourceSerializer[Device]):
     natural_key = "hostname"
 
     tags = TagNamesField(required=False)
-    zone = NameField(
-        slug_field="name", queryset=Zone.objects.all(), required=False, allow_null=True
+    zone = VisibleSlugField(
+        zones_nameable_by,
+        slug_field="name",
+        required=False,
+        allow_null=True,
+        error_messages={"does_not_exist": ZONE_UNKNOWN.format("{value}")},
     )
     credential = VisibleSlugField(
         credentials_visible_to, slug_field="name", required=False, allow_null=True
@@ -220,7 +224,7 @@ class DeviceViewSet(OfVisibleDevices, HostKeyOwnerViewSet[Device]):
             raise exceptions.PermissionDenied(
                 "You may not see credentials; ask for the operator role."
             )
-        found = credentials_explained(device=self.get_object())
+        found = credentials_explained(device=self.get_object(), shown_to=request.user)
         return Response(DeviceCredentialsSerializer(found).data)
 
     @extend_schema(request=None, responses={200: DeviceSerializer})

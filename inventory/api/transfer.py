@@ -12,7 +12,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, generics, serializers, status
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -20,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from credentials.api.fields import TagNamesField
+from credentials.api.parsers import BoundedJsonParser
 from inventory.api.devices import DeviceViewSet
 from inventory.exports import ExportFormat, devices_export
 from inventory.imports import (
@@ -57,7 +57,7 @@ class TooLarge(exceptions.APIException):
     )
 
 
-class BoundedImportParser(JSONParser):
+class BoundedImportParser(BoundedJsonParser):
     """JSON up to the largest size of an import."""
 
     def parse(
@@ -69,10 +69,7 @@ class BoundedImportParser(JSONParser):
         body: bytes = stream.read(MAX_IMPORT_BYTES + 1)
         if len(body) > MAX_IMPORT_BYTES:
             raise TooLarge
-        try:
-            return super().parse(io.BytesIO(body), media_type, parser_context)
-        except RecursionError:
-            raise exceptions.ParseError("The JSON is nested too deeply.") from None
+        return super().parse(io.BytesIO(body), media_type, parser_context)
 
 
 class MayImport(BasePermission):

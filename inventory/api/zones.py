@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 from credentials.api.fields import NameField, max_sessions_field
-from credentials.api.filters import Filters, lookups, named
+from credentials.api.filters import Filters, filters, lookups
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import Credential
 from credentials.permissions import IsNotLimitedToWrite
+from credentials.visibility import credentials_visible_to
 from inventory.models import Zone
+from inventory.scoped import caller
+
+
+class SeenCredentialField(NameField):
+    """The name of a credential; null where the caller does not see it."""
+
+    def to_representation(self, value: Any) -> Any:
+        """The name as it is shown."""
+        return super().to_representation(value) if value.pk in self._seen else None
+
+    @cached_property
+    def _seen(self) -> frozenset[int]:
+        visible = credentials_visible_to(user=caller(self))
+        return frozenset(visible.values_list("pk", flat=True))
 
 
 @extend_schema_serializer(
@@ -27,7 +44,7 @@ class ZoneSerializer(ResourceSerializer[Zone]):
     """A zone; its default credential goes by name."""
 
     max_sessions = max_sessions_field()
-    default_credential = NameField(
+    default_credential = SeenCredentialField(
         slug_field="name",
         queryset=Credential.objects.all(),
         required=False,
@@ -51,11 +68,16 @@ class ZoneSerializer(ResourceSerializer[Zone]):
 class ZoneFilter(Filters):
     """By every column."""
 
-    default_credential = named("default_credential__name")
+    default_credential = filters.CharFilter(method="by_default")
 
     class Meta:
         model = Zone
         fields = lookups(Zone, "id", "name", "description", "host_key_mode", "max_sessions")
+
+    def by_default(self, zones: QuerySet[Zone], column: str, name: str) -> QuerySet[Zone]:
+        """Zones with this default credential, if the caller sees it."""
+        seen = credentials_visible_to(user=self.request.user).filter(name__iexact=name)
+        return zones.filter(default_credential__in=seen.order_by().values("pk"))
 
 
 class ZoneViewSet(ResourceViewSet[Zone]):

@@ -7,7 +7,7 @@ from inventory.formats.netbox import read_netbox
 from inventory.formats.oxidized import OxidizedSource, read_oxidized, read_oxidized_config
 from inventory.formats.platform_names import ForeignPlatforms, UnknownPlatformName
 from inventory.formats.rancid import read_rancid
-from inventory.formats.records import DeviceRecord, FileUnreadable, Login, Reading
+from inventory.formats.records import DeviceRecord, FileUnreadable, Login, Reading, no_text
 
 __all__ = [
     "CSV_COLUMNS",
@@ -18,6 +18,7 @@ __all__ = [
     "OxidizedSource",
     "Reading",
     "UnknownPlatformName",
+    "no_text",
     "read_csv",
     "read_netbox",
     "read_oxidized",

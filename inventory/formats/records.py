@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 _MAX_QUOTED = 40
+#: NUL, and halves of surrogate pairs: no text of PostgreSQL holds them.
+_NO_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 
 
 class FileUnreadable(Exception):
@@ -45,6 +48,21 @@ class DeviceRecord:
     #: Further fields of a device by name, with the values that they get.
     values: Mapping[str, Any] = field(default_factory=dict)
     login: Login | None = None
+
+
+def no_text(record: DeviceRecord) -> str | None:
+    """Which part of ``record`` no database could store as text; None if all could be."""
+    return next((name for name, text in _texts(record) if _NO_CHARACTERS.search(text)), None)
+
+
+def _texts(record: DeviceRecord) -> Iterator[tuple[str, str]]:
+    for name in ("hostname", "ip_address", "platform", "zone", "credential", "jump_host"):
+        yield name, getattr(record, name) or ""
+    yield "tags", "".join(record.tags or ())
+    yield from ((name, value) for name, value in record.values.items() if isinstance(value, str))
+    if record.login is not None:
+        login = record.login
+        yield "its login", f"{login.username}{login.password}{login.enable_secret or ''}"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 
 from credentials.models import Tag
 from credentials.services import tags_ensure
-from inventory.formats import DeviceRecord, Reading
+from inventory.formats import DeviceRecord, Reading, no_text
 from inventory.imports.limits import ImportLimits
 from inventory.imports.logins import Logins
 from inventory.imports.names import Names
@@ -38,6 +38,8 @@ _COMPARED: Final = (
     "command_timeout_seconds",
     "deadline_seconds",
 )
+#: What is written of a stored device, by field.
+_WRITTEN: Final = (*(name.removesuffix("_id") for name in _COMPARED), "updated_at")
 
 
 class ImportFailed(Exception):
@@ -101,6 +103,13 @@ class _Planned:
     tags: list[Tag] | None
     is_changed: bool
 
+    def save(self) -> None:
+        """Write the device and its tags; of a stored one what a file can change, and no more."""
+        is_new = self.device.pk is None
+        self.device.save(update_fields=None if is_new else _WRITTEN)
+        if self.tags is not None:
+            self.device.tags.set(self.tags)
+
 
 class _Import:
     """One import, within its transaction."""
@@ -128,9 +137,7 @@ class _Import:
         created = sum(entry.device.pk is None for entry in planned)
         changed = [entry for entry in planned if entry.is_changed]
         for entry in changed:
-            entry.device.save()
-            if entry.tags is not None:
-                entry.device.tags.set(entry.tags)
+            entry.save()
         return ImportResult(
             created=created,
             updated=len(changed) - created,
@@ -150,8 +157,9 @@ class _Import:
         """The devices; adds a line to ``problems`` for each record that makes none."""
         planned: list[_Planned] = []
         seen: dict[str, str] = {}
-        existing = _existing(record.hostname for record in self._reading.records)
-        for record in self._reading.records:
+        records = list(self._storable(problems))
+        existing = _existing(record.hostname for record in records)
+        for record in records:
             name = record.hostname.lower()
             if name in seen:
                 problems.append(
@@ -164,6 +172,15 @@ class _Import:
             except ValidationError as error:
                 problems += [f"{record.place}: {reason}" for reason in _reasons(error)]
         return planned
+
+    def _storable(self, problems: list[str]) -> Iterator[DeviceRecord]:
+        """The records that the database can be asked about; the others become ``problems``."""
+        for record in self._reading.records:
+            part = no_text(record)
+            if part is None:
+                yield record
+            else:
+                problems.append(f"{record.place}: {part} holds characters that are no text")
 
     def _plan_record(self, record: DeviceRecord, stored: Device | None) -> _Planned:
         if stored is not None:
@@ -202,10 +219,11 @@ class _Import:
 
 
 def _existing(hostnames: Iterable[str]) -> dict[str, Device]:
-    """The stored devices by hostname in lower case, with their tags."""
+    """The stored devices by hostname in lower case, with their tags, locked in one order."""
     found: dict[str, Device] = {}
     names = list(dict.fromkeys(name.lower() for name in hostnames))
-    rows = Device.objects.alias(key=Lower("hostname")).prefetch_related("tags")
+    locked = Device.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
+    rows = locked.alias(key=Lower("hostname")).prefetch_related("tags")
     for start in range(0, len(names), _HOSTNAMES_AT_ONCE):
         some = rows.filter(key__in=names[start : start + _HOSTNAMES_AT_ONCE])
         found |= {device.hostname.lower(): device for device in some}

@@ -10,8 +10,15 @@ from django.db.models import QuerySet
 
 from credentials.models import Credential, Tag
 from credentials.visibility import credentials_visible_to, tags_visible_to
-from inventory.models import Device, JumpHost
-from inventory.visibility import User, is_limited, jump_hosts_visible_to, scope_of, tags_problem
+from inventory.models import Device, JumpHost, Zone
+from inventory.visibility import (
+    User,
+    is_limited,
+    jump_hosts_visible_to,
+    scope_of,
+    tags_problem,
+    zones_nameable_by,
+)
 
 
 class ImportLimits:
@@ -63,3 +70,10 @@ class ImportLimits:
         if self._user is None:
             return JumpHost.objects.all()
         return jump_hosts_visible_to(user=self._user)
+
+    @property
+    def zones(self) -> QuerySet[Zone]:
+        """Those that may be named."""
+        if self._user is None:
+            return Zone.objects.all()
+        return zones_nameable_by(user=self._user)

@@ -10,6 +10,7 @@ from credentials.models import Credential
 from inventory.formats import DeviceRecord
 from inventory.imports.limits import ImportLimits
 from inventory.models import Device, JumpHost, Zone
+from inventory.visibility import ZONE_UNKNOWN
 
 
 class Names:
@@ -24,7 +25,7 @@ class Names:
         Raises ValidationError for a name that is not there or may not be named.
         """
         if record.zone is not None:
-            device.zone = self._zone(record.zone)
+            device.zone = self._zone(record.zone, device.zone_id)
         if record.credential is not None:
             stored = device.credential_id
             device.credential = self._credential(record.credential, stored)
@@ -44,6 +45,10 @@ class Names:
         return {one.name: one for one in JumpHost.objects.all()}
 
     @cached_property
+    def _may_name_zones(self) -> set[int]:
+        return set(self._limits.zones.values_list("pk", flat=True))
+
+    @cached_property
     def _may_name_credentials(self) -> frozenset[int]:
         return frozenset(self._limits.credentials.values_list("pk", flat=True))
 
@@ -51,22 +56,26 @@ class Names:
     def _may_name_jump_hosts(self) -> frozenset[int]:
         return frozenset(self._limits.jump_hosts.values_list("pk", flat=True))
 
-    def _zone(self, name: str) -> Zone | None:
+    def _zone(self, name: str, stored: int | None) -> Zone | None:
         if not name:
             return None
-        if name not in self._zones:
-            zone = Zone(name=name)
-            try:
-                zone.full_clean()
-            except ValidationError as error:
-                raise ValidationError({"zone": error.messages}) from error
-            if not self._limits.may_make_zones:
-                raise ValidationError(
-                    {"zone": f"There is no zone '{name}', and you may make none."}
-                )
-            zone.save()
-            self._zones[name] = zone
-        return self._zones[name]
+        found = self._zones.get(name) or self._new_zone(name)
+        if found.pk not in {stored, *self._may_name_zones}:
+            raise ValidationError({"zone": ZONE_UNKNOWN.format(name)})
+        return found
+
+    def _new_zone(self, name: str) -> Zone:
+        zone = Zone(name=name)
+        try:
+            zone.full_clean()
+        except ValidationError as error:
+            raise ValidationError({"zone": error.messages}) from error
+        if not self._limits.may_make_zones:
+            raise ValidationError({"zone": f"There is no zone '{name}', and you may make none."})
+        zone.save()
+        self._zones[name] = zone
+        self._may_name_zones.add(zone.pk)
+        return zone
 
     def _credential(self, name: str, stored: int | None) -> Credential | None:
         if not name:

@@ -15,11 +15,18 @@ from unfold.views import ChangeList
 from credentials.admin import ReadOnlyAdmin
 from credentials.scoped import WholeAdmin
 from inventory.scoped import ScopedAdmin
+from inventory.visibility import is_limited
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import RETRY_REFUSALS, RunHasEnded, request_cancel, request_retry
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.selectors.forecast import predicted_finish
-from jobs.selectors.visibility import as_seen, runs_visible_to, sees_whole_run
+from jobs.selectors.visibility import (
+    WHOLE_RUN_COLUMNS,
+    as_seen,
+    runs_visible_to,
+    sees_whole_run,
+    shown_column,
+)
 
 _RUN_COLOURS = {
     RunStatus.PENDING.value: "info",
@@ -48,7 +55,12 @@ _RESULT_COLOURS = {
 
 
 class RunList(ChangeList):
-    """Runs with the counts of the devices that the user sees."""
+    """Runs with the counts of the devices that the user sees, and in the order of those."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> list[str]:
+        names = super().get_ordering(request, queryset)
+        columns = [(name.lstrip("-"), "-" if name.startswith("-") else "") for name in names]
+        return [f"{sign}{shown_column(name=name, user=request.user)}" for name, sign in columns]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -82,6 +94,12 @@ class JobRunAdmin(ScopedAdmin, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
         return runs_visible_to(user=request.user).order_by("-pk")
+
+    def lookup_allowed(self, lookup: str, value: str, request: Any) -> bool:
+        """A limited user would tell what is not shown by what is found."""
+        if is_limited(user=request.user) and lookup.startswith(WHOLE_RUN_COLUMNS):
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def get_object(self, request: HttpRequest, object_id: str, *args: Any) -> JobRun | None:
         run = super().get_object(request, object_id, *args)

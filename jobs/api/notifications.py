@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api.fields import TagNamesField
+from credentials.api.fields import NameField, TagNamesField
 from credentials.permissions import HasPermission, IsNotLimited, MayChangeModel
 from credentials.services import tags_ensure
 from jobs.choices import EventKind
@@ -119,9 +119,7 @@ class NotificationRuleSerializer(serializers.ModelSerializer[NotificationRule]):
         allow_empty=False,
     )
     tags = TagNamesField(required=False)
-    targets = serializers.SlugRelatedField(
-        slug_field="name", many=True, queryset=NotificationTarget.objects.all()
-    )
+    targets = NameField(slug_field="name", many=True, queryset=NotificationTarget.objects.all())
 
     class Meta:
         model = NotificationRule

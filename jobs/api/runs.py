@@ -22,7 +22,12 @@ from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry
 from jobs.models import JobRun
 from jobs.selectors.forecast import predicted_finish
-from jobs.selectors.visibility import as_seen, runs_visible_to, sees_whole_run
+from jobs.selectors.visibility import (
+    WHOLE_RUN_COLUMNS,
+    as_seen,
+    runs_visible_to,
+    sees_whole_run,
+)
 from jobs.services.run_creation import JobBusy, NothingToRetry
 
 
@@ -122,7 +127,7 @@ class JobRunFilter(Filters):
     def filter_queryset(self, queryset: QuerySet[JobRun]) -> QuerySet[JobRun]:
         if self.request is not None and is_limited(user=self.request.user):
             for name in self.filters:
-                if name.startswith((*_COUNTS, "status_reason")):
+                if name.startswith(WHOLE_RUN_COLUMNS):
                     self.form.cleaned_data[name] = None
         return super().filter_queryset(queryset)
 

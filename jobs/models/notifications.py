@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from credentials.models import Tag, validate_name, validate_shown
+from credentials.models import Tag, keep_tags_of, validate_name, validate_shown
 from inventory.models import Device
 from jobs.choices import EventKind, MessageState, Severity, TargetKind
 from jobs.models.columns import choices_of
@@ -101,6 +101,10 @@ class NotificationRule(models.Model):
         except ScheduleError as error:
             field = "time_zone" if error.field == "time_zone" else "quiet_hours"
             raise ValidationError({field: error.message}) from error
+
+
+# A rule without tags is one for all devices.
+keep_tags_of(NotificationRule.tags.through)
 
 
 class NotificationEvent(models.Model):

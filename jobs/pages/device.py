@@ -103,7 +103,7 @@ class DeviceCredentialsPage(_DevicePage):
         return f"Credentials of {self.device.hostname}"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        found = credentials_explained(device=self.device)
+        found = credentials_explained(device=self.device, shown_to=self.request.user)
         way = jump_hosts_of(device_ids=[self.device.pk])[self.device.pk]
         return super().get_context_data(candidates=found["candidates"], way=way, **kwargs)
 

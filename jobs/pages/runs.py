@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
 from credentials.pages import ListPage
 from jobs.choices import Trigger
 from jobs.models import Job, JobRun
 from jobs.models.columns import RUN_STATUSES, choices_of
-from jobs.selectors.visibility import as_seen, jobs_visible_to, runs_visible_to
+from jobs.selectors.visibility import as_seen, jobs_visible_to, runs_visible_to, shown_column
 
 
 def _jobs(request: HttpRequest) -> QuerySet[Job]:
@@ -36,11 +36,14 @@ class RunsPage(ListPage):
     template_name = "jobs/runs.html"
     permissions = ("jobs.view_jobrun",)
     filterset_class = RunFilter
-    orderings = {"started": "started_at", "job": "job_name", "devices": "total_count", "id": "id"}
+    orderings = {"started": "started_at", "job": "job_name", "devices": "devices_shown", "id": "id"}
     default_ordering = "-id"
 
     def get_queryset(self) -> QuerySet[JobRun]:
-        return runs_visible_to(user=self.request.user).select_related("requested_by")
+        user = self.request.user
+        shown = F(shown_column(name="total_count", user=user))
+        runs = runs_visible_to(user=user).annotate(devices_shown=shown)
+        return runs.select_related("requested_by")
 
     def get_context_data(self, **kwargs: object) -> dict[str, object]:
         context = super().get_context_data(**kwargs)

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from inventory.models import Device
-from inventory.visibility import User, limit_of, scope_of
+from inventory.visibility import User, is_limited, limit_of, scope_of
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult, Job, JobRun
 
@@ -27,6 +27,8 @@ _COUNTS: Mapping[str, ResultStatus | None] = {
     "cancelled_count": ResultStatus.CANCELLED,
 }
 _PREFIX = "seen_"
+#: Columns of a run that a limited user is not shown as they are stored.
+WHOLE_RUN_COLUMNS = (*_COUNTS, "status_reason")
 
 
 def jobs_visible_to(*, user: User) -> QuerySet[Job]:
@@ -64,6 +66,11 @@ def runs_visible_to(*, user: User) -> QuerySet[JobRun]:
         counts[f"{_PREFIX}{column}"] = Count("results", filter=wanted)
     runs = JobRun.objects.filter(Exists(seen.filter(run=OuterRef("pk")))).annotate(**counts)
     return runs.order_by("-pk")  # with counts Django forgets the order of the model
+
+
+def shown_column(*, name: str, user: User) -> str:
+    """The column of ``runs_visible_to`` that has what ``user`` is shown as the column ``name``."""
+    return f"{_PREFIX}{name}" if name in _COUNTS and is_limited(user=user) else name
 
 
 def as_seen(run: JobRun) -> JobRun:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from credentials.models import Tag, TagLimit
 from netraven_site.accounts.roles import Role
+
+#: Number of the advisory lock under which one change of users at a time is looked at.
+_LOCK: Final = 0x4E65_7452_5553_4552
 
 
 class LastAdmin(Exception):
@@ -45,7 +49,7 @@ def user_save(
         user.groups.set([*others, *wanted])
     if is_limit_given:
         _set_limit(user, limit)
-    _keep_an_admin()
+    keep_an_admin()
     return user
 
 
@@ -53,7 +57,7 @@ def user_save(
 def user_delete(*, user: User) -> None:
     """Delete ``user`` with their tokens. Raises LastAdmin."""
     user.delete()
-    _keep_an_admin()
+    keep_an_admin()
 
 
 def _check_password(user: User, password: str) -> None:
@@ -71,7 +75,14 @@ def _set_limit(user: User, tags: Iterable[Tag] | None) -> None:
     limit.tags.set(tags)
 
 
-def _keep_an_admin() -> None:
+def keep_an_admin() -> None:
+    """Raise LastAdmin if nobody is left who may manage users.
+
+    Asked at the end of each change of users and groups, in its transaction. One after the other:
+    of two admins who remove each other at the same moment, the second one sees what the first did.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     active = User.objects.filter(is_active=True)
     full = active.filter(is_superuser=True) | active.filter(
         groups__name=Role.ADMIN.value, tag_limit=None

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import connection
+from django.db.models import FloatField
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django_filters import NumberFilter
 from rest_framework import serializers
 
 from backups.models import GitRemote, RetentionPolicy
@@ -92,6 +95,32 @@ def test_a_list_is_filtered_by_each_of_its_columns(prefix: str) -> None:
         and not any(key == name or key.startswith(f"{name}__") for key in filters)
     ]
     assert missing == []
+
+
+def test_a_whole_number_has_no_exponent_that_python_would_write_out_for_a_minute(
+    client: Client,
+) -> None:
+    taking = [
+        f"{prefix}: {name}"
+        for prefix, view in VIEWS.items()
+        for name, one in view.filterset_class.base_filters.items()
+        if isinstance(one, NumberFilter)
+        and not _is_refused(one, "-1e1000000")
+        # As a float it is an infinity at once.
+        and not isinstance(view.queryset.model._meta.get_field(one.field_name), FloatField)
+    ]
+    assert taking == []
+    assert client.get(f"{API}devices/?id__lte=-1e1000000").status_code == 400
+    assert client.get(f"{API}devices/?id__lte={10**30}").status_code == 200
+    assert client.get(f"{API}jobs/?starts_per_second__gte=-1e1000000").status_code == 200
+
+
+def _is_refused(one: NumberFilter, value: str) -> bool:
+    try:
+        one.field.clean(value)
+    except ValidationError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("prefix", VIEWS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from credentials.models import Tag
-from inventory.imports import ImportFailed, ImportResult, file_import
+from inventory.formats import DeviceRecord
+from inventory.imports import (
+    ImportFailed,
+    ImportFormat,
+    ImportOptions,
+    ImportResult,
+    file_import,
+)
+from inventory.imports.names import Names
 from inventory.models import Device, Zone
 from tests.factories import DeviceFactory
 
@@ -68,6 +77,46 @@ def test_updates_by_hostname_and_keeps_what_the_file_does_not_say() -> None:
     )
     assert (device.port, device.description) == (2222, "old")
     assert [tag.name for tag in device.tags.all()] == ["old"]
+
+
+def test_what_others_write_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = DeviceFactory.create(hostname="sw1", host_key="ssh-rsa OLD")
+
+    def meanwhile(names: Names, planned: Device, record: DeviceRecord) -> None:
+        Device.objects.filter(pk=planned.pk).update(host_key="ssh-rsa NEW", os_version="17.9")
+
+    monkeypatch.setattr(Names, "set_relations", meanwhile)
+    with CaptureQueriesContext(connection) as captured:
+        load("sw1,192.0.2.9,22,cisco_ios,,,")
+    stored = Device.objects.get()
+    assert (stored.host_key, stored.os_version) == ("ssh-rsa NEW", "17.9")
+    assert stored.ip_address == "192.0.2.9" and stored.updated_at > device.updated_at
+    assert any('ORDER BY "inventory_device"."id" ASC FOR NO KEY' in one["sql"] for one in captured)
+
+
+def _netbox(name: str) -> str:
+    device = {"name": name, "primary_ip": {"address": "192.0.2.1/24"}, "platform": {"slug": "ios"}}
+    return json.dumps([device])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "place"),
+    [
+        (ImportFormat.NETBOX, _netbox("sw\x00"), "device 1"),
+        (ImportFormat.NETBOX, _netbox("sw\ud800"), "device 1"),
+        (ImportFormat.RANCID, "sw1;cisco;up\nsw\x002;cisco;up\n", "line 2"),
+        (ImportFormat.RANCID, "sw1;cisco;up;caf\ud800\n", "line 1"),
+        (ImportFormat.OXIDIZED, "sw1:ios\nsw2\ud800:ios\n", "line 2"),
+    ],
+)
+def test_what_no_database_could_store_is_named_by_its_line(
+    kind: ImportFormat, text: str, place: str
+) -> None:
+    with pytest.raises(ImportFailed) as caught:
+        file_import(text=text, kind=kind, options=ImportOptions())
+    [problem] = caught.value.problems
+    assert problem.startswith(place) and problem.endswith("characters that are no text")
+    assert problem.isprintable()
 
 
 def test_an_empty_tag_or_zone_takes_it_away() -> None:

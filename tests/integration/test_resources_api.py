@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth.models import User
+from django.db.models import ProtectedError
 from django.test import Client
 
 from backups.models import RetentionPolicy
@@ -16,7 +17,7 @@ from backups.services.store import RunLabel, backup_store
 from credentials.models import Credential, Tag, TagLimit
 from credentials.services import tags_ensure
 from inventory.models import Device, JumpHost, Zone
-from jobs.models import Job
+from jobs.models import Job, NotificationRule
 from netraven_site.accounts.roles import Role
 from tests.factories import (
     CredentialFactory,
@@ -112,7 +113,7 @@ def fields_of(answer: Any) -> dict[str, list[str]]:
         ("devices", DEVICE | {"port": "ssh"}, "port", "ssh", "integer"),
         ("devices", DEVICE | {"platform": "cisco_oss"}, "platform", "cisco_oss", "cisco_ios"),
         ("devices", DEVICE | {"transport": "rsh"}, "transport", "rsh", "not a valid choice"),
-        ("devices", DEVICE | {"zone": "moon"}, "zone", "moon", "does not exist"),
+        ("devices", DEVICE | {"zone": "moon"}, "zone", "moon", "no zone"),
         ("zones", {"name": "North Pole"}, "name", "North Pole", "lower-case"),
         ("tags", {"name": "a;b"}, "name", "a;b", "no semicolon"),
         ("tags", {"name": "a", "max_sessions": 0}, "max_sessions", "0", "between 1"),
@@ -170,6 +171,19 @@ def test_no_message_shows_what_may_be_a_secret(call: Call, path: str, body: dict
     assert status == 400 and "CANARY" not in json.dumps(answer), answer
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("devices", DEVICE | {"hostname": "\ud800"}),
+        ("tags", {"name": "core", "\udfff": 1}),
+        ("devices/import", {"content": "hostname,ip_address,platform\n\ud800,192.0.2.1,ios\n"}),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(call: Call, path: str, body: dict[str, Any]) -> None:
+    status, answer = call("POST", f"{path}/", body)
+    assert status == 400 and "surrogate" in answer["error"]["message"], answer
+
+
 def test_a_long_value_is_cut(call: Call) -> None:
     _, answer = call("POST", "devices/", DEVICE | {"hostname": "h" * 100_000})
     assert len(answer["error"]["message"]) < 300
@@ -190,6 +204,12 @@ def test_a_name_that_is_taken_answers_409(call: Call, kind: str) -> None:
         assert (status, answer["error"]["code"]) == (409, "conflict"), answer
         assert list(fields_of(answer)) == [key]
         assert name in fields_of(answer)[key][0]
+
+
+def test_a_name_with_nul_names_no_target(call: Call) -> None:
+    body = {"name": "r", "events": ["run_failed"], "targets": ["a\x00b"]}
+    status, answer = call("POST", "notification-rules/", body)
+    assert status == 400 and "targets" in fields_of(answer)
 
 
 def test_what_is_wrong_goes_before_what_is_taken(call: Call) -> None:
@@ -227,6 +247,17 @@ def test_nothing_is_done_to_a_row_that_has_moved_on(call: Call, kind: str) -> No
     assert call("PATCH", path, change, **{"If-Match": "*"})[0] == 200
     assert call("PATCH", path, change)[0] == 200
     assert call("DELETE", path, **{"If-Match": call("GET", path)[1]["ETag"]})[0] == 204
+
+
+def test_an_etag_without_its_quotes_counts(call: Call) -> None:
+    tag = Tag.objects.create(name="core")
+    path = f"tags/{tag.pk}/"
+    seen = call("GET", path)[1]["etag"]
+    assert call("PATCH", path, {"description": "a"}, **{"If-Match": f"other, {seen}"})[0] == 200
+    for stale in (seen, f"{seen}, other", "", ","):
+        assert call("PATCH", path, {"description": "b"}, **{"If-Match": stale})[0] == 412, stale
+    tag.refresh_from_db()
+    assert tag.description == "a"
 
 
 def test_a_replaced_secret_moves_a_credential_on(call: Call) -> None:
@@ -355,6 +386,34 @@ def test_making_again_with_upsert_changes_and_makes_no_second(call: Call, kind: 
     assert (status, rows[1]["id"], rows[1][field]) == (201, made["id"], value)
     assert call("POST", f"{kind}/bulk/?upsert=true", entries)[0] == 200
     assert model._default_manager.count() == count + 1
+
+
+@pytest.mark.parametrize("namer", [NotificationRule, RetentionPolicy])
+def test_no_door_deletes_a_tag_without_which_a_rule_or_policy_means_something_else(
+    call: Call, namer: type[NotificationRule | RetentionPolicy]
+) -> None:
+    fields = {"events": ["run_failed"]} if namer is NotificationRule else {}
+    row = namer._default_manager.create(name="core only", **fields)
+    kept, free = Tag.objects.create(name="core"), Tag.objects.create(name="free")
+    row.tags.add(kept)
+    for method, path, body in [
+        ("DELETE", f"tags/{kept.pk}/", None),
+        ("POST", "tags/bulk-delete/", {"ids": [free.pk, kept.pk]}),
+    ]:
+        status, answer = call(method, path, body)
+        assert status == 409 and "names this tag" in answer["error"]["message"], answer
+    page = Client()
+    page.force_login(UserFactory.create(is_superuser=True, is_staff=True))
+    ticked = {"action": "delete_selected", "_selected_action": [free.pk, kept.pk], "post": "yes"}
+    for path, form in [(f"{kept.pk}/delete/", {"post": "yes"}), ("", ticked)]:
+        shown = page.post(f"/admin/credentials/tag/{path}", form)
+        assert "names this tag" in shown.content.decode(), path
+    with pytest.raises(ProtectedError):
+        Tag.objects.all().delete()
+    assert [tag.name for tag in row.tags.all()] == ["core"]
+    assert call("DELETE", f"tags/{free.pk}/")[0] == 204
+    row.delete()
+    assert call("DELETE", f"tags/{kept.pk}/")[0] == 204
 
 
 def test_an_upsert_names_a_row_in_any_case(call: Call) -> None:

@@ -19,7 +19,7 @@ from backups.models import Archive, SecretUse, Snapshot, Suspect
 from backups.services.store import RunLabel, backup_store
 from credentials.models import Tag, TagLimit
 from credentials.services import tags_ensure
-from inventory.models import Device, JumpHost
+from inventory.models import Device, JumpHost, Zone
 from inventory.visibility import devices_visible_to
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import request_run
@@ -34,6 +34,7 @@ from tests.factories import (
     JumpHostFactory,
     PlatformDetectionFactory,
     UserFactory,
+    ZoneFactory,
     backup_outcome,
     user_in,
 )
@@ -193,6 +194,16 @@ def test_guessed_ids_are_not_there(call: Any, others: Site) -> None:
     assert JobRun.objects.count() == 2
 
 
+def test_counting_ids_names_no_tag_of_others(call: Any, mine: Site, others: Site) -> None:
+    path = f"devices/{mine.device.pk}/"
+    for pk in (others.tag.pk, 987654):
+        status, answer = call("PATCH", path, {"tags": [mine.tag.pk, pk]})
+        assert status == 400
+        assert answer["error"]["fields"] == {"tags": [f"There is no tag with the id {pk}."]}
+    mine.device.tags.add(others.tag)
+    assert call("PATCH", path, {"tags": [mine.tag.pk, others.tag.pk]})[0] == 200, "it has it"
+
+
 def test_ones_own_ids_are_there(call: Any, mine: Site) -> None:
     for question, path in with_ids(mine):
         if question.method == "GET":
@@ -213,7 +224,7 @@ def test_addresses_without_an_id_tell_nothing_of_others(call: Any, mine: Site) -
             continue
         query = "?q=hostname&count=true&min_devices=1&older_than_days=0&digest=&size=500"
         status, answer = call("GET", question.address + query)
-        whole = question.address in ("users/", "audit/")
+        whole = question.address in ("users/", "audit/", "retention-policies/")
         if whole or question.address.startswith(("system/", "git-remotes/", "notification")):
             assert status == 403, question.address
             continue
@@ -411,6 +422,26 @@ def test_a_joint_run_on_a_page_has_the_counts_of_ones_own(pages: Client, joint: 
     assert set(cells) <= {"1"}
 
 
+def test_no_order_and_no_filter_tells_the_counts_of_a_joint_run(
+    pages: Client, mine: Site, joint: JobRun
+) -> None:
+    def listed(path: str) -> list[int]:
+        return [run.pk for run in pages.get(path).context["runs"]]
+
+    assert listed("/runs/?ordering=devices") == [mine.run.pk, joint.pk]
+    assert listed("/runs/?ordering=-devices") == [mine.run.pk, joint.pk], "one device each"
+    root = "/admin/jobs/jobrun/"
+    column = admin.site._registry[JobRun].list_display.index("total_count") + 1
+    up, down = (
+        [run.pk for run in pages.get(f"{root}?o={sign}{column}").context["cl"].result_list]
+        for sign in ("", "-")
+    )
+    assert len(up) == 2 and up == down
+    for lookup in ("total_count=2", "failed_count__gte=2", "status_reason__startswith=2"):
+        assert pages.get(f"{root}?{lookup}").status_code == 400, lookup
+    assert pages.get(f"{root}?status__exact={RunStatus.COMPLETED_FAILURE}").status_code == 200
+
+
 def test_on_a_page_relations_of_others_cannot_be_chosen(
     pages: Client, operator: User, mine: Site, others: Site
 ) -> None:
@@ -438,3 +469,46 @@ def test_an_action_reaches_ones_own_only(
     pages.post("/admin/inventory/device/", {"action": "reset_breaker", "_selected_action": ids})
     failures = dict(Device.objects.filter(pk__in=ids).values_list("pk", "connection_failures"))
     assert failures == {mine.device.pk: 0, others.device.pk: 3}
+
+
+def test_a_zone_lends_no_credential_that_a_limited_user_does_not_see(
+    call: Any, operator: User, mine: Site
+) -> None:
+    secret = CredentialFactory.create(name="paris-key", username="paris-admin", tags=["paris"])
+    own = CredentialFactory.create(name="berlin-key", tags=["berlin"])
+    ZoneFactory.create(name="foreign", default_credential=secret)
+    ZoneFactory.create(name="lent", default_credential=own)
+    ZoneFactory.create(name="bare")
+    path = f"devices/{mine.device.pk}/"
+    assert call("PATCH", path, {"zone": "foreign"})[0] == 400
+    made = {"hostname": "b9", "ip_address": "192.0.2.9", "platform": "cisco_ios"}
+    assert call("POST", "devices/", made | {"tags": ["berlin"], "zone": "foreign"})[0] == 400
+    head = "hostname,ip_address,platform,tags,zone\n"
+    for line in ("berlin-core,192.0.2.1,cisco_ios,berlin", "b9,192.0.2.1,cisco_ios,berlin"):
+        status, answer = call("POST", "devices/import/", {"content": f"{head}{line},foreign"})
+        assert status == 400 and "no zone 'foreign'" in str(answer), answer
+    operator.is_staff = True
+    operator.save()
+    page = Client()
+    page.force_login(operator)
+    form = {**made, "port": 22, "transport": "ssh", "tags": [mine.tag.pk]}
+    zone = Zone.objects.get(name="foreign")
+    shown = page.post("/admin/inventory/device/add/", form | {"zone": zone.pk})
+    assert shown.status_code == 200 and "Select a valid choice" in shown.content.decode()
+    assert "paris-key" not in page.get("/admin/inventory/zone/").content.decode()
+    assert "paris-key" not in page.get(f"/admin/inventory/zone/{zone.pk}/change/").content.decode()
+    assert not Device.objects.filter(zone=zone).exists()
+    for name in ("lent", "bare", None):
+        assert call("PATCH", path, {"zone": name})[0] == 200
+    Device.objects.filter(pk=mine.device.pk).update(zone=zone)
+    assert call("PATCH", path, {"zone": "foreign", "port": 2222})[0] == 200, "it has it already"
+    told = call("GET", f"{path}credentials/")[1]
+    assert [(one["rule"], one["name"]) for one in told["candidates"]] == [
+        ("tag", "berlin-key"),
+        ("zone", ""),
+    ]
+    shown = page.get(f"/admin/inventory/device/{mine.device.pk}/change/")
+    texts = [str(told), str(call("GET", "zones/")[1]), shown.content.decode()]
+    assert not [text for text in texts if "paris-key" in text or "paris-admin" in text]
+    assert call("GET", "zones/?default_credential=paris-key")[1]["count"] == 0
+    assert call("GET", "zones/?default_credential=berlin-key")[1]["count"] == 1

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from credentials.models import TagLimit
 from credentials.services import tags_ensure
@@ -122,6 +123,51 @@ def test_the_last_admin_stays(call: Call, admin: User) -> None:
         status, answer = call(method, f"{admin.pk}/", change)
         assert status == 409 and "last user" in answer["error"]["message"], change
     assert User.objects.get(pk=admin.pk).has_perm("auth.change_user")
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("user/{user}/change/", {"is_active": ""}),
+        ("user/{user}/change/", {"groups": []}),
+        ("user/{user}/change/", {"tag_limit-TOTAL_FORMS": 1, "tag_limit-0-tags": "{tag}"}),
+        ("user/{user}/delete/", {"post": "yes"}),
+        ("user/", {"action": "delete_selected", "_selected_action": "{user}", "post": "yes"}),
+        ("group/{group}/change/", {"name": "others"}),
+        ("group/{group}/delete/", {"post": "yes"}),
+        ("group/", {"action": "delete_selected", "_selected_action": "{group}", "post": "yes"}),
+    ],
+)
+def test_the_last_admin_stays_at_every_page(admin: User, path: str, form: dict[str, Any]) -> None:
+    (group,) = admin.groups.all()
+    (tag,) = tags_ensure(names=["berlin"])
+    ids = {"user": admin.pk, "group": group.pk, "tag": tag.pk}
+    stored = {
+        "username": admin.username,
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [group.pk],
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00:00",
+        "tag_limit-TOTAL_FORMS": 0,
+        "tag_limit-INITIAL_FORMS": 0,
+        "tag_limit-0-user": admin.pk,
+    }
+    pages = Client()
+    pages.force_login(admin)
+    sent = stored if path.startswith("user/{user}/change") else {}
+    given = {k: v.format(**ids) if isinstance(v, str) else v for k, v in (sent | form).items()}
+    with CaptureQueriesContext(connection) as captured:
+        shown = pages.post(f"/admin/auth/{path.format(**ids)}", given, follow=True)
+    assert "Nothing was changed: this is the last user" in shown.content.decode()
+    assert any("pg_advisory_xact_lock" in query["sql"] for query in captured)
+    kept = User.objects.get(pk=admin.pk)
+    assert kept.is_active and kept.has_perm("auth.change_user")
+    assert not TagLimit.objects.exists()
+    pages.force_login(UserFactory.create(is_superuser=True, is_staff=True))
+    pages.post(f"/admin/auth/{path.format(**ids)}", given, follow=True)
+    full = User.objects.filter(pk=admin.pk, is_active=True, tag_limit=None)
+    assert not full.filter(groups__name=Role.ADMIN.value).exists(), "with another one it goes"
 
 
 def test_everybody_sees_themselves_and_the_admin_all(call: Call) -> None:

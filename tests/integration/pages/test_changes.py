@@ -83,6 +83,8 @@ def acknowledge(client: Client, *snapshots: Snapshot, **values: str) -> str:
         ("run=2&min_devices=2", [["a", "b", "c"]]),
         ("author=jane", [["a"]]),
         ("until=2020-01-01", []),
+        ("until=9999-12-31", [["d"], ["a", "b", "c"]]),
+        ("since=0001-01-01", [["d"], ["a", "b", "c"]]),
         ("since=2020-01-01", [["d"], ["a", "b", "c"]]),
         ("acknowledged=yes", []),
         ("acknowledged=no&page=99", [["d"], ["a", "b", "c"]]),
@@ -313,3 +315,15 @@ def test_the_api(client: Client, fleet: dict[str, Snapshot]) -> None:
     waiting = ask("GET", "?acknowledged=false")[1]["results"]
     assert [one["device_count"] for one in waiting] == [1, 1]
     assert waiting[0]["acknowledgement"] is None
+
+
+def test_an_acknowledgement_counts_what_the_user_sees(
+    client: Client, fleet: dict[str, Snapshot]
+) -> None:
+    change_acknowledge(snapshot=fleet["a"], acknowledged_by="jane", note="ok")
+    client.force_login(limited_to(user_in(Role.VIEWER), "berlin"))
+    [seen] = client.get("/api/v1/changes/").json()["results"]
+    assert (seen["device_count"], seen["acknowledgement"]["device_count"]) == (2, 2)
+    client.force_login(user_in(Role.VIEWER))
+    counts = [one["acknowledgement"] for one in client.get("/api/v1/changes/").json()["results"]]
+    assert counts[0] is None and counts[1]["device_count"] == 3

@@ -62,6 +62,12 @@ def cells(text: str) -> list[list[str]]:
     ]
 
 
+@pytest.mark.parametrize("name", ["other", "from", "to"])
+def test_what_no_name_can_be_is_not_there(page: Any, device: Device, name: str) -> None:
+    store_texts(device, [OLD, NEW])
+    page(f"{name}=%00", 404)
+
+
 def test_the_newest_change_side_by_side(page: Any, device: Device) -> None:
     store_texts(device, [OLD, NEW])
     text = page()

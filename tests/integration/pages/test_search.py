@@ -134,6 +134,11 @@ def test_what_cannot_be_searched_for_is_said(
     assert export.status_code == 400 and b"\n" not in export.content.strip()
 
 
+def test_a_page_after_what_no_hostname_can_be(client: Client) -> None:
+    client.force_login(user_in(Role.VIEWER))
+    assert client.get("/search/?q=x&page=2&after=%00").status_code == 200
+
+
 @pytest.mark.usefixtures("viewer", "fleet")
 def test_pages_go_on_after_the_last_device(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_DEVICES_SHOWN", 1)
