@@ -80,18 +80,16 @@ class Sections:
         lines of a text, asked in their order, is in proportion to its length.
         """
         lines, parents = self._lines, self._parents
-        line = lines[number]
-        limit = _indent(line)
+        limit = _indent(lines[number])
         if limit == 0:
             parents[number] = parent = self._path_above(number)
             return parent
-        margin = line[:limit] if limit > 0 else ""
+        # What begins with the same blanks is not indented less; most lines on the way do.
+        margin = lines[number][:limit] if limit > 0 else "\n"
         above = number - 1
         while above >= 0:
-            line = lines[above]
-            # What begins with the same blanks is not indented less; most lines on the way do.
-            if not margin or not line.startswith(margin):
-                indent = _indent(line)
+            if not lines[above].startswith(margin):
+                indent = _indent(lines[above])
                 if 0 <= indent < limit or (limit < 0 <= indent):
                     break
             known = parents[above]
@@ -105,6 +103,8 @@ class Sections:
             any_path = self._text.startswith("/") or "\n/" in self._text
             numbered = enumerate(self._lines) if any_path else ()
             self._paths = [number for number, line in numbered if line.startswith("/")]
+        if not self._paths:
+            return -1
         index = bisect_right(self._paths, number)
         if index == 0 or self._paths[index - 1] == number:
             return -1
@@ -114,7 +114,8 @@ class Sections:
         found: list[str] = []
         while number >= 0 and len(found) < DEPTH:
             found.append(self._lines[number][:HEADER_LENGTH].strip())
-            number = self._parent(number)
+            parent = self._parents[number]
+            number = self._find_parent(number) if parent == _UNKNOWN else parent
         return "\n".join(found)
 
 
