@@ -135,9 +135,9 @@ def with_freshness(*, devices: QuerySet[Any], of_all: bool = False) -> QuerySet[
     last one or else from when the device was made; None without an objective), ``is_overdue`` and
     ``freshness`` (a ``Freshness``). They can be filtered and ordered by.
 
-    To filter and order many devices, ``of_all`` adds ``hours_of_all`` and ``due_of_all``, which
-    are the same as ``objective_hours`` and ``due_at``, in a fraction of the time. That takes a
-    query of its own at once, and they are not read with the rows.
+    ``hours_of_all`` and ``due_of_all`` are ``objective_hours`` and ``due_at`` once more, to filter
+    and order by; they are not read with the rows. With ``of_all``, for more devices than those of
+    a tag, they take a fraction of the time, and a query of their own at once.
     """
     found = devices.annotate(
         last_backup_at=Subquery(_last_backups(), output_field=DateTimeField(null=True)),
@@ -152,15 +152,12 @@ def with_freshness(*, devices: QuerySet[Any], of_all: bool = False) -> QuerySet[
             output_field=CharField(),
         ),
     )
-    if not of_all:
-        return found
-    return found.alias(
-        hours_of_all=_or_default(_strictest_of_all()), due_of_all=_due("hours_of_all")
-    )
+    hours = _or_default(_strictest_of_all()) if of_all else F("objective_hours")
+    return found.alias(hours_of_all=hours, due_of_all=_due("hours_of_all"))
 
 
 def devices_in_state(*, devices: QuerySet[Any], state: Freshness) -> QuerySet[Any]:
-    """Those of ``devices``, from ``with_freshness`` with ``of_all``, that stand there.
+    """Those of ``devices``, which ``with_freshness`` has given, that stand there.
 
     The same as a filter by ``freshness``, for which the database would read more of each device.
     """

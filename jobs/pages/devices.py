@@ -89,7 +89,9 @@ class DeviceFilter(django_filters.FilterSet):
 
     def by_freshness(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
         """The active ones whose last backup is as old as this says."""
-        active = with_freshness(devices=devices.filter(is_active=True), of_all=True)
+        active = with_freshness(
+            devices=devices.filter(is_active=True), of_all=not self.data.get("tag")
+        )
         return devices_in_state(devices=active, state=Freshness(value))
 
     def by_state(self, devices: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:

@@ -75,7 +75,8 @@ class FreshnessPage(ListPage):
     def get_queryset(self) -> QuerySet[DeviceFreshness]:
         active = DeviceFreshness.objects.filter(is_active=True)
         visible = of_visible_devices(queryset=active, user=self.request.user, path="pk")
-        return with_freshness(devices=with_names(devices=visible), of_all=True)
+        of_all = not self.request.GET.get("tag")
+        return with_freshness(devices=with_names(devices=visible), of_all=of_all)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         if self._part() is None:

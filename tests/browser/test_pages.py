@@ -16,6 +16,7 @@ from tests.support.up import Up
 pytestmark = pytest.mark.slow
 
 _PHONE = {"width": 390, "height": 844}
+_IS_DARK = "(dark) => document.documentElement.classList.contains('dark') === dark"
 
 
 def addresses(visitor: Visitor) -> list[str]:
@@ -45,19 +46,29 @@ def serious_problems(visitor: Visitor) -> Sequence[str]:
 
 
 def test_no_page_makes_the_browser_complain(admin: Visitor) -> None:
-    for path in addresses(admin):
+    for path in [*addresses(admin), "/admin/credentials/tag/import/"]:
         admin.visit(path)
         admin.page.wait_for_load_state("networkidle")
     assert admin.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def choose_dark(visitor: Visitor) -> None:
+    """As the switch of the theme does, while the system itself is light."""
+    visitor.visit("/")
+    visitor.page.evaluate("localStorage.setItem('adminTheme', JSON.stringify('dark'))")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "chosen"])
 def test_everybody_can_use_the_pages(browser: Browser, site: str, up: Up, scheme: str) -> None:
+    system: Any = "dark" if scheme == "dark" else "light"
     problems: list[str] = []
-    with visitor(browser, site, color_scheme=scheme) as admin:
+    with visitor(browser, site, color_scheme=system) as admin:
         admin.log_in(*up.login())
+        if scheme == "chosen":
+            choose_dark(admin)
         for path in own_addresses(admin):
             admin.visit(path)
+            admin.page.wait_for_function(_IS_DARK, arg=scheme != "light")
             problems += serious_problems(admin)
     assert problems == []
 

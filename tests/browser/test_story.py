@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 PASSWORD, ACCESS_PASSWORD = canary("Core"), canary("Access")
 VIEWER, VIEWER_PASSWORD = "vera", canary("Viewer")
+OPERATOR, OPERATOR_PASSWORD = "otto", canary("Operator")
 RUN_MILLISECONDS = 60_000
 DEVICES = {"core-sw1": "cisco_ios", "core-r1": "juniper_junos", "access-sw1": "arista_eos"}
 
@@ -71,9 +72,13 @@ def test_from_an_empty_installation_to_a_replaced_device(
         search_for_it(admin)
         acknowledge(admin)
         restore(admin)
-        make_viewer(admin)
+        make_user(admin, VIEWER, VIEWER_PASSWORD, "viewer")
+        make_user(admin, OPERATOR, OPERATOR_PASSWORD, "operator")
         look_around(admin)
         assert admin.complaints == []
+    fleet.change("core-sw1")
+    with visitor(browser, site) as operator:
+        operate(operator)
     with visitor(browser, site) as viewer:
         be_refused(viewer)
 
@@ -214,18 +219,13 @@ def restore(admin: Visitor) -> None:
         assert any(name.startswith("raw/") for name in pack.namelist())
 
 
-def make_viewer(admin: Visitor) -> None:
+def make_user(admin: Visitor, username: str, password: str, role: str) -> None:
     """Over the API, with the session of the browser."""
     page = admin.page
     cookies = {str(one.get("name")): str(one.get("value")) for one in page.context.cookies()}
     answer = page.request.post(
         f"{admin.site}/api/v1/users/",
-        data={
-            "username": VIEWER,
-            "password": VIEWER_PASSWORD,
-            "roles": ["viewer"],
-            "is_staff": True,
-        },
+        data={"username": username, "password": password, "roles": [role], "is_staff": True},
         headers={"X-CSRFToken": cookies["csrftoken"], "Referer": admin.site},
     )
     assert answer.status == 201, answer.text()
@@ -240,6 +240,46 @@ def look_around(admin: Visitor) -> None:
     picture(page, "devices")
 
 
+def operate(operator: Visitor) -> None:
+    """An operator backs up and takes note of changes; secrets and raw bytes are nobody's there."""
+    page = operator.page
+    operator.log_in(OPERATOR, OPERATOR_PASSWORD)
+    operator.visit("/admin/inventory/device/")
+    page.get_by_role("row", name=re.compile("core-sw1")).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option("back_up_now")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("link", name=re.compile(r"Run \d+")).first.click()
+    page.wait_for_url(re.compile(r"/runs/\d+/$"))
+    progress = page.get_by_role("region", name="Progress")
+    expect(progress).to_contain_text("Completed success", timeout=RUN_MILLISECONDS)
+    operator.visit("/changes/?acknowledged=no")
+    page.get_by_label("Ticket").fill("CHG-2")
+    page.get_by_label("Acknowledge this change on all its devices").first.check()
+    page.get_by_role("button", name="Acknowledge the ticked").click()
+    expect(page.get_by_text("Acknowledged on 1 device")).to_be_visible()
+    operator.visit("/credentials/")
+    expect(page.get_by_text("netops").first).to_be_visible()
+    assert all(secret not in page.content() for secret in (PASSWORD, ACCESS_PASSWORD))
+    operator.visit("/admin/credentials/credential/")
+    page.get_by_role("link", name="access").first.click()
+    expect(page.get_by_label("Password", exact=False)).to_have_count(0)
+    expect(page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
+    operator.visit("/devices/")
+    page.get_by_role("link", name="core-sw1").click()
+    page.get_by_role("link", name="Configuration").first.click()
+    expect(page.get_by_role("link", name="Restore pack")).to_have_count(0)
+    expect(page.get_by_role("link", name="Raw", exact=False)).to_have_count(0)
+    assert operator.complaints == []
+    refused(
+        operator,
+        "/admin/credentials/credential/add/",
+        "/admin/credentials/credential/import/",
+        "/admin/backups/archive/1/raw/",
+        "/admin/backups/archive/1/restore-pack/",
+        "/admin/auth/user/",
+    )
+
+
 def be_refused(viewer: Visitor) -> None:
     """A viewer reads what is redacted, and nothing else."""
     page = viewer.page
@@ -250,6 +290,10 @@ def be_refused(viewer: Visitor) -> None:
     page.get_by_role("link", name="Configuration").first.click()
     expect(page.get_by_role("link", name="Restore pack")).to_have_count(0)
     assert viewer.complaints == []
-    for path in ("/jobs/add/", "/credentials/", "/admin/credentials/credential/"):
-        answer = page.goto(viewer.site + path)
+    refused(viewer, "/jobs/add/", "/credentials/", "/admin/credentials/credential/")
+
+
+def refused(visitor: Visitor, *paths: str) -> None:
+    for path in paths:
+        answer = visitor.page.goto(visitor.site + path)
         assert answer is not None and answer.status == 403, path
