@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from backups.models import Archive, ArchiveReading, CurrentText, Snapshot, Suspect
+from backups.models import Archive, ArchiveReading, CurrentText, Snapshot, StoreCheck, Suspect
 from credentials.models import Credential, InstallationKey, TagLimit
 from credentials.services import credential_open
 from inventory.models import Device
@@ -80,6 +80,8 @@ def test_every_model_has_its_pages() -> None:
         ReconcilerTick.__name__,
         CurrentText.__name__,
         InstallationKey.__name__,
+        # On the page System.
+        StoreCheck.__name__,
         # Read as metrics.
         PhaseDuration.__name__,
         SyslogCount.__name__,
