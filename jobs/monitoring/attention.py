@@ -31,7 +31,7 @@ def needs_a_hand(*, facts: SystemFacts) -> list[str]:
         *_git(facts),
         *_store_check(facts),
         *_late_runs(facts),
-        *_credentials(),
+        *_credentials(facts),
         *_freshness(),
         *_audit(),
     ]
@@ -123,7 +123,9 @@ def _late_runs(facts: SystemFacts) -> Iterator[str]:
             yield f"run {run.id} of job '{run.job_name}' is past its deadline and still open"
 
 
-def _credentials() -> Iterator[str]:
+def _credentials(facts: SystemFacts) -> Iterator[str]:
+    if not any(run.has_set_aside for run in facts.open_runs):
+        return
     aside = RunCredential.objects.filter(
         set_aside_at__isnull=False, run__status__in=OPEN_RUN_STATUSES
     ).order_by("run_id", "credential__name")

@@ -29,7 +29,7 @@ from django.db.models.functions import Extract, Now
 from backups.models import Snapshot, SnapshotState, StoreCheck
 from inventory.models import Device, Zone
 from jobs.choices import FINAL_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus, RunStatus
-from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential
 from jobs.monitoring.broker import BrokerState, broker_state
 from jobs.queues import (
     CONTROL_QUEUE,
@@ -92,6 +92,8 @@ class OpenRunFacts:
     is_late: bool
     #: Since its message was sent, while no worker has begun it; None otherwise.
     waiting_seconds: float | None
+    #: Whether it has set aside a credential.
+    has_set_aside: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,7 @@ def _waiting_runs(runs: Sequence[OpenRunFacts]) -> _Waiting:
 
 
 def _open_runs() -> Iterable[OpenRunFacts]:
+    aside = RunCredential.objects.filter(run=OuterRef("pk"), set_aside_at__isnull=False)
     done = Count("results", filter=Q(results__status__in=FINAL_RESULT_STATUSES))
     rows = (
         JobRun.objects.filter(status__in=OPEN_RUN_STATUSES)
@@ -255,6 +258,7 @@ def _open_runs() -> Iterable[OpenRunFacts]:
             done=done,
             age=_age(F("created_at")),
             is_late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()),
+            has_set_aside=Exists(aside),
             waiting=Case(When(status=RunStatus.PENDING, then=_age(F("queued_at")))),
         )
     )
@@ -268,5 +272,6 @@ def _open_runs() -> Iterable[OpenRunFacts]:
             done=run.done,
             deadline_at=run.deadline_at,
             is_late=run.is_late,
+            has_set_aside=run.has_set_aside,
             waiting_seconds=None if run.waiting is None else float(run.waiting),
         )
