@@ -41,21 +41,9 @@ def git_directory(tmp_path: Path, configure: Callable[..., None]) -> Iterator[Pa
 @pytest.fixture
 def worker(transactional_db: None, git_directory: Path) -> Iterator[None]:
     """A worker in this process, on the real broker, for all queues."""
-    from celery.contrib.testing.worker import start_worker
+    from tests.support.worker_in_process import worker_in_process
 
-    from netraven_site.celery import app
-
-    app.control.purge()
-    with start_worker(
-        app,
-        pool="threads",
-        concurrency=8,
-        queues=list(QUEUES),
-        perform_ping_check=False,
-        shutdown_timeout=30,
-        # It sets the level of the root logger, for all tests that follow.
-        loglevel="WARNING",
-    ):
+    with worker_in_process(*QUEUES, concurrency=8):
         yield
 
 

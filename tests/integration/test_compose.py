@@ -42,7 +42,7 @@ _LONG_RUNNING = sorted(_OURS - {"migrate"})
 #: ``${NAME}``, ``${NAME:-default}``, ``${NAME:?message}`` and ``$$``, as Compose knows them.
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
 _SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY")
-_READY_SECONDS = 120
+_READY_SECONDS = 240
 
 
 class MissingVariableError(Exception):
@@ -430,6 +430,7 @@ def compose(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_password_of_redis_is_no_argument(compose: LocalCompose) -> None:
     line = Path(f"/proc/{compose.processes['redis'].pid}/cmdline").read_bytes()
     assert line.startswith(b"redis-server")
@@ -437,6 +438,7 @@ def test_the_password_of_redis_is_no_argument(compose: LocalCompose) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", _LONG_RUNNING)
 def test_the_service_runs_and_its_health_check_can_tell(compose: LocalCompose, name: str) -> None:
     try:

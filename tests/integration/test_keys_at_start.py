@@ -316,6 +316,7 @@ def test_a_database_that_is_down_is_no_wrong_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_up_refuses_other_keys_in_one_line(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     up = Up.prepared(data_dir)

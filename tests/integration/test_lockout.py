@@ -34,6 +34,7 @@ from tests.support.inventory import TAG, add_credential, add_device, add_job
 from tests.support.sessions_seen import sessions_seen
 from tests.support.threads import all_at_once, in_thread, is_free, waits_for_lock
 from tests.support.waiting import wait_for, wait_for_end
+from tests.support.worker_in_process import worker_in_process
 
 REFUSED = DeviceError(ErrorCategory.AUTHENTICATION, "no")
 
@@ -248,19 +249,7 @@ def test_reassigning_twice_changes_nothing() -> None:
 @pytest.fixture
 def fifty_threads(transactional_db: None, git_directory: Path) -> Iterator[None]:
     """A worker that reads fifty devices at once, and a heartbeat that wakes."""
-    from celery.contrib.testing.worker import start_worker
-
-    from netraven_site.celery import app
-
-    app.control.purge()
-    with start_worker(
-        app,
-        pool="threads",
-        concurrency=50,
-        queues=["control", "devices", "isolated", "git"],
-        perform_ping_check=False,
-        shutdown_timeout=30,
-    ):
+    with worker_in_process("control", "devices", "isolated", "git", concurrency=50):
         yield
 
 

@@ -24,7 +24,7 @@ from tests.support import prepared
 from tests.support.servers import local_servers, wait_until
 from tests.support.up import LOGIN, READY_SECONDS, Up
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

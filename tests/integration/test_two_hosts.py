@@ -25,7 +25,11 @@ from tests.support.hosts import Host
 from tests.support.inventory import add_credential, add_device, add_job
 from tests.support.waiting import wait_for, wait_for_end
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(600),
+]
 
 _EACH = 9
 #: Milliseconds before each answer: some devices of each host are under way at any time.

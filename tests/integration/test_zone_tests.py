@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery.contrib.testing.worker import start_worker
 from django.test import Client
 
 from inventory.models import Device
@@ -17,6 +16,7 @@ from netraven_site.celery import app
 from tests.factories import ZoneFactory, user_with
 from tests.support.devices import device_spec, fleet_in_thread
 from tests.support.inventory import add_credential, add_device
+from tests.support.worker_in_process import worker_in_process
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("web")]
 
@@ -35,9 +35,7 @@ def device() -> Iterator[Device]:
 
 @pytest.fixture
 def zone_worker(git_directory: object) -> Iterator[None]:
-    app.control.purge()
-    options: Any = {"pool": "threads", "concurrency": 2, "perform_ping_check": False}
-    with start_worker(app, queues=[zone_queue("dmz")], loglevel="WARNING", **options):
+    with worker_in_process(zone_queue("dmz"), concurrency=2):
         yield
 
 

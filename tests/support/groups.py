@@ -9,6 +9,7 @@ from xdist.scheduler import LoadFileScheduling
 
 #: Tests with whole stacks of processes; one process has them while the other does the rest.
 _WITH_STACKS = ("tests/acceptance/", "tests/browser/", "tests/faults/")
+_SECONDS_WITH_STACKS = 600
 
 
 class GroupScheduling(LoadFileScheduling):
@@ -25,5 +26,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests with stacks first: they take longest."""
+    """Put the tests with stacks first: they take longest, and the one that starts a stack has time
+    for it on a busy machine.
+    """
     items.sort(key=lambda item: not item.nodeid.startswith(_WITH_STACKS))
+    for item in items:
+        if item.nodeid.startswith(_WITH_STACKS) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SECONDS_WITH_STACKS))

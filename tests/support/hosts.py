@@ -15,7 +15,7 @@ from django.db import connection
 from netraven_site.config import PROJECT_DIR
 from tests.support.servers import wait_until
 
-_READY_SECONDS = 90
+_READY_SECONDS = 240
 #: Times short enough for a test, long enough for a busy machine.
 _TIMES = {
     "NETRAVEN_LEASE_SECONDS": "6",
