@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pytest_django import DjangoDbBlocker
@@ -21,6 +22,11 @@ pytest_plugins = [
 
 #: Reference data for development, beside the checkout where it exists; not part of the project.
 REFERENCE_DATA = Path(__file__).resolve().parents[2] / "shared"
+
+# The check of a revision draws the same examples each time it is made; others draw new ones.
+settings.register_profile("check", derandomize=True)
+if os.environ.get("NETRAVEN_FORBID_SKIPS"):
+    settings.load_profile("check")
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,8 @@ def test_line_ends_stay_and_a_second_pass_changes_nothing(pieces: list[str]) -> 
     for platform in (IOS, None):
         once = REDACTOR.redact(platform, text).text
         assert once.count("\n") == text.count("\n")
-        assert once.count("\r") == text.count("\r") or REDACTED_LINE in once
+        # By itself it is a part of a value, if it stands in one.
+        assert once.count("\r\n") == text.count("\r\n") or REDACTED_LINE in once
         assert REDACTOR.redact(platform, once).text == once
 
 
