@@ -117,7 +117,9 @@ class UserAdmin(KeepsAnAdmin, WholeAdmin, DjangoUserAdmin, ModelAdmin[User]):
         return super().has_change_permission(request, obj) and _may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+        # Nobody deletes themselves: nor could the audit log say who did it.
+        may_delete = super().has_delete_permission(request, obj) and obj != request.user
+        return may_delete and _may_touch(request, obj)
 
 
 def _may_touch(request: HttpRequest, user: Any) -> bool:

@@ -146,6 +146,9 @@ class UserViewSet(viewsets.ModelViewSet[User]):
 
     def perform_destroy(self, instance: User) -> None:
         self._refuse_superuser(instance)
+        if instance == self.request.user:
+            # Nor could the audit log say who did it.
+            raise Conflict("nobody deletes themselves; ask another admin")
         try:
             user_delete(user=instance)
         except LastAdmin as error:

@@ -118,7 +118,6 @@ def test_the_last_admin_stays(call: Call, admin: User) -> None:
         ("PATCH", {"roles": ["viewer"]}),
         ("PATCH", {"is_active": False}),
         ("PATCH", {"tag_limit": ["berlin"]}),
-        ("DELETE", {}),
     ):
         status, answer = call(method, f"{admin.pk}/", change)
         assert status == 409 and "last user" in answer["error"]["message"], change
@@ -131,8 +130,6 @@ def test_the_last_admin_stays(call: Call, admin: User) -> None:
         ("user/{user}/change/", {"is_active": ""}),
         ("user/{user}/change/", {"groups": []}),
         ("user/{user}/change/", {"tag_limit-TOTAL_FORMS": 1, "tag_limit-0-tags": "{tag}"}),
-        ("user/{user}/delete/", {"post": "yes"}),
-        ("user/", {"action": "delete_selected", "_selected_action": "{user}", "post": "yes"}),
         ("group/{group}/change/", {"name": "others"}),
         ("group/{group}/delete/", {"post": "yes"}),
         ("group/", {"action": "delete_selected", "_selected_action": "{group}", "post": "yes"}),
@@ -243,3 +240,15 @@ def test_twins_of_before_are_named_when_migrating() -> None:
         migration.refuse_twins(apps, None)
     User.objects.get(username="ANNA").delete()
     migration.refuse_twins(apps, None)
+
+
+def test_nobody_deletes_themselves(call: Call, admin: User, client: Client) -> None:
+    user_in(Role.ADMIN)
+    status, answer = call("DELETE", f"{admin.pk}/")
+    assert status == 409 and "another admin" in answer["error"]["message"]
+    client.force_login(UserFactory.create(is_superuser=True, is_staff=True, username="root"))
+    root = User.objects.get(username="root")
+    assert client.post(f"/admin/auth/user/{root.pk}/delete/", {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": [root.pk], "post": "yes"}
+    client.post("/admin/auth/user/", chosen)
+    assert User.objects.filter(pk__in=[admin.pk, root.pk]).count() == 2
