@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib import admin, messages
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from unfold.decorators import action, display
 
 from backups.engine.detection import Certainty
 from credentials.admin import ReadOnlyAdmin
-from inventory.admin import DeviceAdmin
-from inventory.models import Device
 from inventory.scoped import ScopedAdmin
-from jobs.launch import request_detection
 from jobs.models import DetectionState, PlatformDetection
 from jobs.services.detection import DetectionNotAccepted, detection_accept
 
@@ -33,25 +26,6 @@ _CERTAINTY_COLOURS = {
     Certainty.LIKELY.value: "warning",
     Certainty.UNKNOWN.value: "danger",
 }
-
-admin.site.unregister(Device)
-
-
-@admin.register(Device)
-class DetectableDeviceAdmin(DeviceAdmin):
-    """Devices, with what needs a worker."""
-
-    actions = [*DeviceAdmin.actions, "detect_platform"]
-
-    @action(description="Detect the platform", permissions=["change"])
-    def detect_platform(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
-        """Ask for it; what is found waits among the platform detections."""
-        devices = list(queryset)
-        for device in devices:
-            request_detection(device=device, requested_by=cast("User", request.user))
-        text = 'Workers ask {} devices what they are. <a href="{}">See what they find</a>'
-        found = reverse("admin:jobs_platformdetection_changelist")
-        self.message_user(request, format_html(text, len(devices), found))
 
 
 @admin.register(PlatformDetection)

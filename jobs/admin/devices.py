@@ -1,4 +1,4 @@
-"""What can be done to devices in the admin beside editing them: back up, test the connection."""
+"""What can be done to devices in the admin beside editing them, for which workers are needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unfold.decorators import action
 
 from inventory.admin import DeviceAdmin
 from inventory.models import Device
-from jobs.launch import request_backup
+from jobs.launch import request_backup, request_detection
 from jobs.services.run_creation import NothingToBackUp
 from jobs.zone_tests import TooManyTests, connections_test_while_waiting
 
@@ -26,7 +26,7 @@ admin.site.unregister(Device)
 class RunDeviceAdmin(DeviceAdmin):
     """The page of devices with what only this app can do to them."""
 
-    actions = ["back_up_now", "test_connection", *DeviceAdmin.actions]
+    actions = ["back_up_now", "test_connection", *DeviceAdmin.actions, "detect_platform"]
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.run_job")
@@ -65,3 +65,13 @@ class RunDeviceAdmin(DeviceAdmin):
             "back": request.get_full_path(),
         }
         return TemplateResponse(request, "jobs/connection_tests.html", context)
+
+    @action(description="Detect the platform", permissions=["change"])
+    def detect_platform(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        """Ask for it; what is found waits among the platform detections."""
+        devices = list(queryset)
+        for device in devices:
+            request_detection(device=device, requested_by=cast("User", request.user))
+        text = 'Workers ask {} devices what they are. <a href="{}">See what they find</a>'
+        found = reverse("admin:jobs_platformdetection_changelist")
+        self.message_user(request, format_html(text, len(devices), found))
