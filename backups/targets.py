@@ -73,6 +73,7 @@ def _jump_target(jump: JumpHost, mode: HostKeyMode) -> JumpTarget:
         address=jump.ip_address,
         port=jump.port,
         credential=credential,
+        credential_id=jump.credential_id,
         host_key=jump.host_key or None,
         legacy_algorithms=jump.legacy_algorithms,
         host_key_mode=_jump_mode(jump, mode),

@@ -40,6 +40,8 @@ class JumpTarget:
     host_key: str | None = None
     legacy_algorithms: bool = False
     host_key_mode: HostKeyMode = HostKeyMode.TOFU
+    #: Of the stored credential; None where it is none.
+    credential_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

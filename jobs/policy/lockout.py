@@ -74,6 +74,11 @@ def goes_on(*, refusing_since: datetime | None, accepted_at: datetime | None) ->
     return accepted_at is None or accepted_at < refusing_since - ACCEPTED_EVERY
 
 
+def refused_at_reason(count: int, jump_host: str) -> str:
+    """Why a credential was set aside after a jump host refused it so often, one line."""
+    return f"jump host '{jump_host}' refused it {count} times in a row"
+
+
 def set_aside_reason(hostnames: list[str]) -> str:
     """Why a credential was set aside after these devices refused it, one line."""
     names = ", ".join(hostnames)

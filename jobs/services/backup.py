@@ -136,13 +136,15 @@ def _request(
     guard: RunGuard,
 ) -> BackupRequest:
     assert result.device is not None  # device_back_up has looked
-    return backup_request(
+    request = backup_request(
         device=result.device,
         credential=credential,
         cancellation=cancellation,
         guard=guard,
         changed_by=result.changed_by,
     )
+    guard.go_by(request.target.jumps)
+    return request
 
 
 @outlasts_database

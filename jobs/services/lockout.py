@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.conf import settings
 from django.db import transaction
@@ -18,7 +18,13 @@ from inventory.models import CredentialUse
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.policy.limits import LimitKind, limit_key
-from jobs.policy.lockout import ACCEPTED_EVERY, goes_on, log_ins_allowed, set_aside_reason
+from jobs.policy.lockout import (
+    ACCEPTED_EVERY,
+    goes_on,
+    log_ins_allowed,
+    refused_at_reason,
+    set_aside_reason,
+)
 from jobs.selectors.limits import at_log_in, standings
 from jobs.services.fallback import next_credentials
 from jobs.services.limits import results_limit
@@ -116,8 +122,10 @@ def credential_unanswered(*, run_id: int, credential_id: int) -> None:
 
 
 @transaction.atomic
-def credential_refused(*, run_id: int, credential_id: int) -> None:
+def credential_refused(*, run_id: int, credential_id: int, jump_host: str | None = None) -> None:
     """Count that a device has refused the credential, and set it aside when that is enough.
+
+    ``jump_host`` names the jump host that did so in place of a device.
 
     Called in the transaction that records the refusal: until its end the session counts as one that
     may still be refused.
@@ -141,7 +149,11 @@ def credential_refused(*, run_id: int, credential_id: int) -> None:
         row.refusals, row.refusing_since = 1, row.now
     if row.refusals >= limit:
         row.set_aside_at = row.now
-        row.reason = set_aside_reason(_refusers(row))
+        row.reason = (
+            refused_at_reason(row.refusals, jump_host)
+            if jump_host
+            else set_aside_reason(_refusers(row))
+        )
     row.save(update_fields=["refusals", "refusing_since", "set_aside_at", "reason"])
     if row.set_aside_at is not None:
         results_reassign(run_id=run_id, credential_id=credential_id)
@@ -183,6 +195,15 @@ def is_set_aside(*, run_id: int, credential_id: int | None) -> bool:
     """Whether the run does not use the credential any more."""
     rows = RunCredential.objects.filter(run=run_id, credential=credential_id)
     return rows.filter(set_aside_at__isnull=False).exists()
+
+
+def set_aside_message(*, run_id: int, credential_ids: Collection[int]) -> str | None:
+    """Which of these credentials the run does not use any more, and why; None when it uses all."""
+    rows = RunCredential.objects.filter(
+        run=run_id, credential__in=credential_ids, set_aside_at__isnull=False
+    )
+    row = rows.select_related("run").first()
+    return None if row is None else _what(row.run, row.credential_id)
 
 
 def _refusers(row: RunCredential) -> list[str]:

@@ -14,21 +14,35 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups.engine.errors import DeviceError, ErrorCategory
+from backups.targets import device_target
 from credentials.models import Credential
 from credentials.services import credential_create, tags_ensure
+from inventory.models import JumpHost
 from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import request_run
 from jobs.models import DeviceResult, JobLog, JobRun, RunCredential
 from jobs.models.results import PARKED
 from jobs.selectors.limits import parked_lines
+from jobs.services.backup import device_back_up
 from jobs.services.guard import RunGuard
-from jobs.services.lockout import credential_accepted, log_in_permit, results_reassign
+from jobs.services.lockout import (
+    _written,
+    credential_accepted,
+    log_in_permit,
+    results_reassign,
+)
 from jobs.services.parking import parked_release, parked_release_all, result_withhold, room_made
 from jobs.services.results import Claim, result_claim, result_fail
 from jobs.services.runs import run_resolve_credentials, run_take_wave
 from jobs.waking import wake_if_elected
 from netraven_site.demo.simulator import DeviceSpec, Fault, FaultKind
-from tests.factories import CredentialFactory, DeviceFactory, DeviceResultFactory, JobRunFactory
+from tests.factories import (
+    CredentialFactory,
+    DeviceFactory,
+    DeviceResultFactory,
+    JobRunFactory,
+    JumpHostFactory,
+)
 from tests.support.devices import ThreadedFleet, device_spec, fleet_in_thread
 from tests.support.inventory import TAG, add_credential, add_device, add_job
 from tests.support.sessions_seen import sessions_seen
@@ -220,6 +234,55 @@ def test_what_is_no_refusal_is_not_counted(failure: DeviceError) -> None:
     for result in probes(run):
         end(begin(result), failure)
     assert RunCredential.objects.get().refusals == 0
+
+
+def behind(jump_host: JumpHost, run: JobRun) -> DeviceResult:
+    """A claimed device of ``run`` behind this jump host, with a proven credential of its own."""
+    lab = CredentialFactory.create()
+    device = DeviceFactory.create(jump_host=jump_host, credential=lab)
+    return begin(DeviceResultFactory.create(run=run, device=device, credential=lab))
+
+
+def refused_on_the_way(result: DeviceResult, jump_host: JumpHost) -> None:
+    guard = RunGuard(result, lambda: None)
+    assert result.device is not None
+    guard.go_by(device_target(device=result.device).jumps)
+    with transaction.atomic():
+        assert not guard.count_failure(
+            DeviceError(ErrorCategory.AUTHENTICATION, "no", jump_host=jump_host.name)
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_jump_host_that_refuses_its_credential_is_not_asked_for_every_device() -> None:
+    jump_host, run = JumpHostFactory.create(name="bastion"), JobRunFactory.create()
+    other = JumpHostFactory.create(name="other", credential=jump_host.credential)
+    for _ in range(3):
+        refused_on_the_way(behind(jump_host, run), jump_host)
+    for host in (jump_host, other):
+        result = behind(host, run)
+        done = device_back_up(result=result)
+        assert done is not None and done.retry_seconds is None
+        result.refresh_from_db()
+        assert result.error_category == ErrorCategory.CREDENTIAL_SET_ASIDE
+        assert "jump host 'bastion' refused it 3 times in a row" in result.error_message
+    another_run = behind(jump_host, JobRunFactory.create())
+    refused_on_the_way(another_run, jump_host)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_log_in_at_a_jump_host_ends_the_row_of_refusals() -> None:
+    jump_host, run = JumpHostFactory.create(), JobRunFactory.create()
+    for _ in range(2):
+        for _ in range(2):
+            refused_on_the_way(behind(jump_host, run), jump_host)
+        result = behind(jump_host, run)
+        guard = RunGuard(result, lambda: None)
+        assert result.device is not None
+        guard.go_by(device_target(device=result.device).jumps)
+        guard.logged_in()
+        _written.forget((run.pk, jump_host.credential_id))
+    assert RunCredential.objects.get(credential=jump_host.credential).set_aside_at is None
 
 
 @pytest.mark.django_db
