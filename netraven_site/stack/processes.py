@@ -27,7 +27,7 @@ _WEB_GRACE_SECONDS = 10
 _WORKER_END_SECONDS = 10
 #: Queues of one small pool of threads, which never waits behind devices.
 _APART = (CONTROL_QUEUE, GIT_QUEUE)
-_CONTROL_THREADS = 4
+CONTROL_THREADS = 4
 _ISOLATED_PROCESSES = 2
 #: A child that hangs is killed: above the longest deadline that may be set, and time to store.
 _ISOLATED_SECONDS = 3600 + 60
@@ -83,7 +83,7 @@ def workers_of(config: Config, queues: Sequence[str]) -> list[ProcessSpec]:
         if devices
     ]
     if apart:
-        specs.append(_worker(config, apart[0], ",".join(apart), "threads", _CONTROL_THREADS))
+        specs.append(_worker(config, apart[0], ",".join(apart), "threads", CONTROL_THREADS))
     if ISOLATED_QUEUE in queues:
         specs.append(
             _worker(
