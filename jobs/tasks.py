@@ -58,6 +58,8 @@ _LOOK_AGAIN_SECONDS = 1.0
 _COMMIT_ROUNDS = 20
 #: From the end of a session to the end of its task: checking, redacting and storing.
 _AFTER_DEADLINE_SECONDS = 60
+#: A detection that waits until others have tried its credential looks again after so long.
+_DETECT_AGAIN_SECONDS = 2
 #: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
 _BROKER_DOWN = (OperationalError, RedisError)
 #: A database that is down, restarted or busy: no fault of a run, which goes on when it is back. So
@@ -142,10 +144,11 @@ def commit_snapshots() -> None:
             commits_send(seconds=_LOOK_AGAIN_SECONDS)
 
 
-@shared_task(name="jobs.detect_platform", ignore_result=True)
-def detect_platform(detection_id: int) -> None:
+@shared_task(name="jobs.detect_platform", bind=True, max_retries=None, ignore_result=True)
+def detect_platform(self: Task[..., Any], detection_id: int) -> None:
     """Find out the platform of the device of a detection."""
-    detection_run(detection_id=detection_id)
+    if not detection_run(detection_id=detection_id):
+        raise self.retry(countdown=_DETECT_AGAIN_SECONDS)
 
 
 @shared_task(name="jobs.dispatch_run", ignore_result=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from celery import shared_task
 from celery.result import AsyncResult
+from django.conf import settings
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -21,7 +22,10 @@ from redis.exceptions import RedisError
 from backups.engine.collector import LogInStep
 from backups.engine.errors import ErrorCategory
 from backups.engine.netmiko_collector.probe import StepOutcome, StepReport
+from credentials.models import Credential
 from inventory.models import Device
+from inventory.resolution import credential_candidates
+from jobs.policy.tally import LogInTally
 from jobs.queues import worker_command, zone_queue
 from jobs.services.connection_test import DEADLINE_SECONDS, ConnectionTest, connection_test
 
@@ -63,9 +67,43 @@ def connection_test_from_its_zone(*, device: Device) -> ConnectionTest:
 
 
 def connections_test_from_their_zones(*, devices: Sequence[Device]) -> Iterator[ConnectionTest]:
-    """The tests of ``devices``, a few at once, in their order. Their zones are to be loaded."""
+    """The tests of ``devices``, a few at once, in their order. Their zones are to be loaded.
+
+    A credential that several of them refuse in a row is not tried on the others, as in a run.
+    """
+    tally = LogInTally(limit=settings.NETRAVEN.lockout_devices)
+    candidates = credential_candidates(device_ids=[device.pk for device in devices])
+
+    def test(device: Device) -> ConnectionTest:
+        first = next(iter(candidates[device.pk]), None)
+        return _test_watched(device, first.credential if first else None, tally)
+
     with ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
-        yield from pool.map(lambda device: connection_test_from_its_zone(device=device), devices)
+        yield from pool.map(test, devices)
+
+
+def _test_watched(
+    device: Device, credential: Credential | None, tally: LogInTally
+) -> ConnectionTest:
+    """The test of one device, unless too many others have refused its credential."""
+    if credential is None:
+        return connection_test_from_its_zone(device=device)
+    reason = tally.begin(credential.pk)
+    if reason is not None:
+        return ConnectionTest(
+            hostname=device.hostname,
+            credential=credential.name,
+            error_category=ErrorCategory.CREDENTIAL_SET_ASIDE.value,
+            error_message=f"'{credential.name}' was not tried, so that its account is not locked: "
+            f"{reason}; correct it and test again",
+        )
+    was_taken = None
+    try:
+        test = connection_test_from_its_zone(device=device)
+        was_taken = test.credential_was_taken
+        return test
+    finally:
+        tally.end(credential.pk, device.hostname, was_taken=was_taken)
 
 
 def connections_test_while_waiting(

@@ -47,6 +47,7 @@ class PlatformDetectionAdmin(ScopedAdmin, ReadOnlyAdmin):
     actions = ["use_platform"]
     fields = [
         "device",
+        "credential",
         "state",
         "certainty",
         "platform",

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from backups.engine.detection import Certainty
 from backups.engine.errors import ErrorCategory
+from credentials.models import Credential
 from inventory.models import Device
 from jobs.models.columns import choices_of
 
@@ -25,6 +26,10 @@ class PlatformDetection(models.Model):
     """One attempt to find out what a device runs, and whether somebody took the answer over."""
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="platform_detections")
+    #: What it logged in with; None before it began, and where there was none.
+    credential = models.ForeignKey(
+        Credential, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     #: Platform of the device when the detection was asked for.
     platform_before = models.CharField(max_length=64)
     state = models.CharField(

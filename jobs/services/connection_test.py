@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from backups.engine.netmiko_collector.probe import StepReport, probe
+from backups.engine.collector import LogInStep
+from backups.engine.errors import ErrorCategory
+from backups.engine.netmiko_collector.probe import StepOutcome, StepReport, probe
 from backups.services.sessions import device_platform
 from backups.targets import device_target, opened_credential, session_limits
 from inventory.models import Device
@@ -34,6 +36,14 @@ class ConnectionTest:
     def passed(self) -> bool:
         """Whether the device can be backed up as far as the log-in goes."""
         return self.error_category is None
+
+    @property
+    def credential_was_taken(self) -> bool | None:
+        """Whether the device, or a jump host before it, took its credential; None: neither."""
+        if self.error_category == ErrorCategory.AUTHENTICATION:
+            return False
+        passed = {step.step for step in self.steps if step.outcome is StepOutcome.PASSED}
+        return True if LogInStep.LOGIN in passed else None
 
 
 def connection_test(*, device: Device) -> ConnectionTest:

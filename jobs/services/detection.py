@@ -27,6 +27,7 @@ from inventory.models import Device
 from inventory.resolution import credential_candidates
 from inventory.services import device_save
 from jobs.models import DetectionState, PlatformDetection
+from jobs.services.detection_guard import has_turn, refuse_if_set_aside
 from jobs.services.logs import safe_message
 from jobs.services.runs import NO_CREDENTIAL
 from jobs.services.sessions import database_use, session_failure
@@ -45,6 +46,10 @@ class DetectionNotAccepted(Exception):
     """The platform of the device stays as it is; the message says why in one line."""
 
 
+class _WaitsForOthers(Exception):
+    """As many detections try its credential as may."""
+
+
 def detection_create(*, device: Device, requested_by: User | None = None) -> PlatformDetection:
     """A detection that waits to be run. ``jobs.launch`` makes one and sends for a worker."""
     return PlatformDetection.objects.create(
@@ -52,20 +57,24 @@ def detection_create(*, device: Device, requested_by: User | None = None) -> Pla
     )
 
 
-def detection_run(*, detection_id: int, credential: Credential | None = None) -> None:
+def detection_run(*, detection_id: int, credential: Credential | None = None) -> bool:
     """Ask the device of a waiting detection what it is, and record the answer.
 
     Takes ``credential``, or the first one that fits the device. Device trouble is recorded, not
-    raised. A detection that is not waiting any more is left alone.
+    raised. A detection that is not waiting any more is left alone. False when it has to wait for
+    others that try the same credential: ask again in some seconds.
     """
-    with database_use():
-        detection = _claim(detection_id)
-    if detection is None:
-        return
     secrets: tuple[str, ...] = ()
     try:
         with database_use():
-            opened = opened_credential(credential or first_credential(detection.device))
+            detection = _claim(detection_id, credential)
+    except _WaitsForOthers:
+        return False
+    if detection is None:
+        return True
+    try:
+        with database_use():
+            opened = opened_credential(_usable_credential(detection))
             secrets = opened.secrets()
             target = device_target(device=detection.device)
             limits = _limits(detection.device)
@@ -74,9 +83,10 @@ def detection_run(*, detection_id: int, credential: Credential | None = None) ->
         failure = session_failure(what="platform detection", error=error, detection=detection_id)
         with database_use():
             _record_failure(detection, failure, secrets)
-        return
+        return True
     with database_use():
         _record(detection, _redacted(found, secrets))
+    return True
 
 
 def address_detect(*, address: str, port: int, credential: Credential) -> Detection:
@@ -142,21 +152,41 @@ def _failed(reason: str) -> dict[str, object]:
     }
 
 
-def _claim(detection_id: int) -> PlatformDetection | None:
-    claimed = PlatformDetection.objects.filter(
-        pk=detection_id, state=DetectionState.PENDING
-    ).update(state=DetectionState.RUNNING, started_at=Now())
-    if not claimed:
+@transaction.atomic
+def _claim(detection_id: int, credential: Credential | None) -> PlatformDetection | None:
+    """The detection, which runs from now on; None if it waits no more. Raises _WaitsForOthers."""
+    rows = PlatformDetection.objects.filter(pk=detection_id, state=DetectionState.PENDING)
+    detection = rows.select_related("device__zone").first()
+    if detection is None:
         return None
-    return PlatformDetection.objects.select_related("device__zone").get(pk=detection_id)
+    chosen = credential or _first_candidate(detection.device)
+    if chosen is not None and not has_turn(credential=chosen):
+        raise _WaitsForOthers
+    if not rows.update(state=DetectionState.RUNNING, started_at=Now(), credential=chosen):
+        return None
+    detection.credential = chosen
+    return detection
 
 
 def first_credential(device: Device) -> Credential:
     """The credential that a run would use first. Raises DeviceError."""
-    candidates = credential_candidates(device_ids=[device.pk])[device.pk]
-    if not candidates:
+    credential = _first_candidate(device)
+    if credential is None:
         raise DeviceError(ErrorCategory.NO_CREDENTIAL, NO_CREDENTIAL)
-    return candidates[0].credential
+    return credential
+
+
+def _first_candidate(device: Device) -> Credential | None:
+    candidates = credential_candidates(device_ids=[device.pk])[device.pk]
+    return candidates[0].credential if candidates else None
+
+
+def _usable_credential(detection: PlatformDetection) -> Credential:
+    """The one that the claim has chosen. Raises DeviceError when it must not be used."""
+    if detection.credential is None:
+        raise DeviceError(ErrorCategory.NO_CREDENTIAL, NO_CREDENTIAL)
+    refuse_if_set_aside(credential=detection.credential)
+    return detection.credential
 
 
 def _limits(device: Device) -> SessionLimits:

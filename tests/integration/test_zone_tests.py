@@ -76,3 +76,24 @@ def test_a_zone_without_workers_is_named_with_what_to_do(
     app.control.purge()
     assert test.error_category == "worker_lost"
     assert "python manage.py worker --zone dmz" in str(test.error_message)
+
+
+@pytest.mark.usefixtures("zone_worker")
+def test_a_password_that_is_wrong_everywhere_is_sent_no_more_often_than_in_a_run() -> None:
+    """As many devices are tested as would lock the account out several times over."""
+    specs = [device_spec("cisco_ios", f"dmz{number}", password=PASSWORD) for number in range(8)]
+    add_credential(device_spec("cisco_ios", "wrong", password=f"{PASSWORD}-wrong"), name="wrong")
+    zone = ZoneFactory.create(name="dmz")
+    with fleet_in_thread(*specs) as fleet:
+        for spec in specs:
+            add_device(spec, *fleet.address(spec.hostname), zone=zone)
+        devices = list(Device.objects.select_related("zone").order_by("hostname"))
+        tests = list(connections_test_from_their_zones(devices=devices))
+        attempts = sum(fleet.log(spec.hostname)["login_attempts"] for spec in specs)
+    assert attempts == 3
+    categories = sorted(str(test.error_category) for test in tests)
+    assert categories == ["authentication"] * 3 + ["credential_set_aside"] * 5
+    message = next(t.error_message for t in tests if t.error_category == "credential_set_aside")
+    assert message is not None
+    assert "'wrong' was not tried" in message
+    assert "3 devices in a row refused it" in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from jobs.services.detection import (
 )
 
 _MAX_PORT = 65535
+#: Between two looks whether others that try the same credential have ended.
+_LOOK_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,8 @@ class Command(StackCommand):
         self, device: Device, credential: Credential | None, options: dict[str, Any]
     ) -> None:
         detection = detection_create(device=device)
-        detection_run(detection_id=detection.pk, credential=credential)
+        while not detection_run(detection_id=detection.pk, credential=credential):
+            time.sleep(_LOOK_AGAIN_SECONDS)
         detection.refresh_from_db()
         found = _found_of(detection)
         refusal = None
