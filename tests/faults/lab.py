@@ -55,6 +55,8 @@ WORKERS = ("devices1", "devices2", "control", "isolated")
 DEVICES, LINES = 18, 300
 #: Milliseconds before each answer.
 SLOW = Fault(FaultKind.SLOW, 300)
+#: A session takes several times as long as a lease.
+LONG = Fault(FaultKind.SLOW, 4000)
 #: A session takes longer than a worker has to end.
 STUCK = Fault(FaultKind.SLOW, 30_000)
 END_SECONDS = 120.0
@@ -115,13 +117,20 @@ class Lab:
 
     # --- asking --------------------------------------------------------------------------------
 
-    def start_run(self, *, fault: Fault | None = SLOW) -> int:
-        """Change every device, give each ``fault``, ask for a run by the API; the run's id."""
+    def start_run(
+        self, *, fault: Fault | None = SLOW, faults: Mapping[str, Fault] | None = None
+    ) -> int:
+        """Change every device, give each ``fault``, ask for a run by the API; the run's id.
+
+        ``faults`` are those of some devices, by hostname.
+        """
         for hostname in self.hostnames:
             self.fleet.change(hostname)
         self.set_fault(fault)
         if fault == SLOW:
             self._spread()
+        for hostname, own in (faults or {}).items():
+            self.fleet.set_fault(hostname, own)
         status, answer = self.post(f"/api/v1/jobs/{self._job_id}/run/")
         assert status == http.HTTPStatus.ACCEPTED, answer
         return int(answer["id"])

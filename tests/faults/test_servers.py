@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.faults.conftest import Disks
-from tests.faults.lab import Lab
+from tests.faults.lab import LEASE_SECONDS, LONG, Lab
 from tests.support.recovery_table import Recovery
 from tests.support.servers import wait_until
 
@@ -43,6 +43,33 @@ def test_redis_dies_and_comes_back_with_its_data(lab: Lab, recovery: Record) -> 
     seconds = assert_all_well(lab, run, since)
     fault, by = "kill -9 of Redis", "its log, then messages are sent again"
     recovery(Recovery(fault, "the chord, some messages", by, seconds))
+
+
+def test_redis_hangs_and_no_session_is_taken_for_dead(lab: Lab, recovery: Record) -> None:
+    """Whoever waits for the broker must not keep leases from being renewed."""
+    lab.wait_workers()
+    few = lab.hostnames[:4]
+    run = lab.start_run(fault=None, faults=dict.fromkeys(few, LONG))
+    # Workers with idle threads look whether messages wait for them.
+    lab.wait_for(run, SUCCEEDED=len(lab.hostnames) - len(few), RUNNING=len(few))
+    redis = lab.server("redis-server")
+    hung = lab.now()
+    redis.suspend()
+    try:
+        twice = 2 * LEASE_SECONDS
+        wait_until(lambda: (lab.now() - hung).total_seconds() > twice, "the end of leases", 60)
+        [(under_way, renewed)] = lab.rows(
+            "SELECT count(*), count(*) FILTER (WHERE lease_until > now()) FROM jobs_deviceresult"
+            " WHERE run_id = %s AND status = 'RUNNING'",
+            run,
+        )
+    finally:
+        since = lab.now()
+        redis.resume()
+    assert renewed == under_way == len(few)
+    lab.wait_end(run)
+    seconds = assert_all_well(lab, run, since)
+    recovery(Recovery("Redis hangs (from its return)", "nothing", "leases are renewed", seconds))
 
 
 def test_redis_loses_all_its_data(lab: Lab, recovery: Record) -> None:
