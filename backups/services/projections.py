@@ -8,9 +8,10 @@ upgrade, an imported history, a deleted revision) is caught up with by the recon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from backups.engine.errors import DeviceError
@@ -54,6 +55,14 @@ _PUT_SECRETS = Upsert(
     key=["device", "place_digest", "occurrence"],
     changing=["place", "line_number", "token", "first_seen_at", "changed_at"],
 )
+
+
+#: A line that is put in above moves all secrets below, which alone needs no text to be sent.
+_MOVE_SECRETS = """
+    UPDATE backups_secretuse SET line_number = moved.line_number
+    FROM unnest(%s::bigint[], %s::integer[]) AS moved (id, line_number)
+    WHERE backups_secretuse.id = moved.id
+"""
 
 
 class NotIndexed(Exception):
@@ -192,7 +201,8 @@ def _replay(device: Device, limit: int) -> int:
     pending = list(snapshots.filter(is_projected=False)[:limit])
     if not pending:
         return 0
-    before = after = _dated_places(device)
+    before = _stored_places(device)
+    after = {key: stored.dated for key, stored in before.items()}
     if _begins_anew(snapshots, pending[0]):
         snapshots.filter(is_projected=True).update(is_projected=False)
         pending, after = list(snapshots[:limit]), {}
@@ -223,53 +233,75 @@ def _put_text(device: Device, snapshot: Snapshot, text: str) -> bool:
 
 def _put_secrets(device: Device, snapshot: Snapshot, text: str) -> None:
     """Date the secrets in ``text``, the newest revision, by what is known of the earlier ones."""
-    before = _dated_places(device)
-    _put_places(device, before, places_after(before, secret_places(text), snapshot.collected_at))
+    before = _stored_places(device)
+    dated = {key: stored.dated for key, stored in before.items()}
+    _put_places(device, before, places_after(dated, secret_places(text), snapshot.collected_at))
 
 
-def _dated_places(device: Device) -> dict[PlaceKey, DatedPlace]:
-    """The rows of ``device`` as the pure core has them."""
-    dated = [
-        DatedPlace(
-            place=SecretPlace(
-                place=row.place,
-                place_digest=row.place_digest,
-                occurrence=row.occurrence,
-                line_number=row.line_number,
-                token=row.token,
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A row, and what it says as the pure core has it."""
+
+    row_id: int
+    dated: DatedPlace
+
+
+def _stored_places(device: Device) -> dict[PlaceKey, _Stored]:
+    """The rows of ``device``."""
+    stored = [
+        _Stored(
+            row.pk,
+            DatedPlace(
+                place=SecretPlace(
+                    place=row.place,
+                    place_digest=row.place_digest,
+                    occurrence=row.occurrence,
+                    line_number=row.line_number,
+                    token=row.token,
+                ),
+                first_seen_at=row.first_seen_at,
+                changed_at=row.changed_at,
             ),
-            first_seen_at=row.first_seen_at,
-            changed_at=row.changed_at,
         )
         for row in _SECRETS.all(device_id=device.pk)
     ]
-    return {entry.place.key: entry for entry in dated}
+    return {one.dated.place.key: one for one in stored}
 
 
 def _put_places(
-    device: Device, before: Mapping[PlaceKey, DatedPlace], after: Mapping[PlaceKey, DatedPlace]
+    device: Device, before: Mapping[PlaceKey, _Stored], after: Mapping[PlaceKey, DatedPlace]
 ) -> None:
     """Turn the rows ``before`` into those ``after``; equal ones are not touched."""
-    if before.keys() - after.keys():
-        gone = SecretUse.objects.filter(device=device)
-        ids = [
-            row_id
-            for row_id, *key in gone.values_list("pk", "place_digest", "occurrence")
-            if tuple(key) not in after
-        ]
-        SecretUse.objects.filter(pk__in=ids).delete()
-    rows = [
-        SecretUse(
-            device=device,
-            place=dated.place.place,
-            place_digest=dated.place.place_digest,
-            occurrence=dated.place.occurrence,
-            line_number=dated.place.line_number,
-            token=dated.place.token,
-            first_seen_at=dated.first_seen_at,
-            changed_at=dated.changed_at,
-        )
-        for key, dated in after.items()
-        if before.get(key) != dated
-    ]
+    gone = [stored.row_id for key, stored in before.items() if key not in after]
+    if gone:
+        SecretUse.objects.filter(pk__in=gone).delete()
+    moved: dict[int, int] = {}
+    rows = []
+    for key, dated in after.items():
+        stored = before.get(key)
+        if stored is None or not _is_same_but_for_its_line(stored.dated, dated):
+            rows.append(_secret_use(device, dated))
+        elif stored.dated != dated:
+            moved[stored.row_id] = dated.place.line_number
     _PUT_SECRETS.run(rows)
+    if moved:
+        with connection.cursor() as cursor:
+            cursor.execute(_MOVE_SECRETS, [list(moved), list(moved.values())])
+
+
+def _is_same_but_for_its_line(one: DatedPlace, other: DatedPlace) -> bool:
+    place = replace(one.place, line_number=other.place.line_number)
+    return replace(one, place=place) == other
+
+
+def _secret_use(device: Device, dated: DatedPlace) -> SecretUse:
+    return SecretUse(
+        device=device,
+        place=dated.place.place,
+        place_digest=dated.place.place_digest,
+        occurrence=dated.place.occurrence,
+        line_number=dated.place.line_number,
+        token=dated.place.token,
+        first_seen_at=dated.first_seen_at,
+        changed_at=dated.changed_at,
+    )
