@@ -185,6 +185,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="41"),
         "options": {"queue": "git"},
     },
+    "netraven-verify-store": {
+        "task": "jobs.verify_store",
+        "schedule": crontab(day_of_week="sun", hour="4", minute="41"),
+        "options": {"queue": "git"},
+    },
     "netraven-verify-audit": {
         "task": "netraven.verify_audit",
         "schedule": crontab(hour="3", minute="11"),

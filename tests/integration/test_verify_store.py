@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from backups.models import Archive, CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_store
+from backups.services.store_checks import store_check_last
 from backups.services.verify import store_verify
 from backups.services.verify_report import ADVICE, Problem, Report
 from inventory.models import Device
@@ -278,3 +279,36 @@ def test_no_secret_is_printed(git_directory: Path) -> None:
     status, output = run()
     assert status == 1
     assert secret not in output
+
+
+# --- by itself ----------------------------------------------------------------------------------
+
+
+def test_the_scheduler_asks_for_it_where_the_store_is() -> None:
+    from django.conf import settings
+
+    from netraven_site.celery import app
+
+    app.loader.import_default_modules()
+    entry = settings.CELERY_BEAT_SCHEDULE["netraven-verify-store"]
+    assert entry["task"] in app.tasks
+    assert entry["options"] == {"queue": "git"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("git_directory")
+def test_the_task_keeps_what_it_found_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    from jobs.git_tasks import verify_store
+
+    caplog.set_level("INFO")
+    store_some()
+    verify_store()
+    assert "git_store.verified" in caplog.text
+    last = store_check_last()
+    assert last is not None and not last.problems and last.checked["snapshots"] > 0
+    Archive.objects.update(sealed=b"spoiled")
+    verify_store()
+    assert "git_store.problems_found" in caplog.text
+    last = store_check_last()
+    assert last is not None
+    assert [found.problem for found in last.problems] == [Problem.ARCHIVE_DAMAGED]
