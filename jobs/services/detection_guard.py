@@ -34,13 +34,15 @@ def has_turn(*, credential: Credential) -> bool:
     if not limit:
         return True
     lock_limits(keys=[limit_key(LimitKind.TRIAL, credential.pk)])
+    # Counted first: one that is refused in between then counts twice, and not at all the other way.
+    under_way = _under_way(credential)
     refusers = _refusers(credential, limit)
     if len(refusers) >= limit:
         return True
     allowed = log_ins_allowed(
         Standing(refusals=len(refusers), is_proven=_is_proven(credential)), limit=limit
     )
-    return allowed is None or _under_way(credential) < allowed
+    return allowed is None or under_way < allowed
 
 
 def refuse_if_set_aside(*, credential: Credential) -> None:

@@ -83,9 +83,9 @@ def run_one() -> PlatformDetection:
 
 @pytest.mark.usefixtures("git_directory")
 def test_workers_try_a_wrong_password_no_more_often_than_a_run_would(fleet: ThreadedFleet) -> None:
-    for device in Device.objects.all():
-        request_detection(device=device)
     with worker_in_process(DEVICES_QUEUE, concurrency=DEVICES):
+        for device in Device.objects.all():
+            request_detection(device=device)
         wait_for(
             lambda: not PlatformDetection.objects.filter(finished_at=None).exists(),
             "the end of all detections",
