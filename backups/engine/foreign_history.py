@@ -16,14 +16,16 @@ MAX_VERSION_BYTES = 32 * 1024 * 1024
 _VERSIONS_AT_ONCE = 500
 _BATCH_BYTES = 16 * 1024 * 1024
 #: A configuration of that repository must neither run a program nor ask another host
-#: (git-config(1): log.showSignature, diff.external, protocol.allow).
+#: (git-config(1): log.showSignature, diff.external).
 _CAREFUL = (
     *("-c", "log.showSignature=false"),
     *("-c", "diff.external="),
-    *("-c", "protocol.allow=never"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.commitGraph=false"),
 )
+#: What is missing there is not fetched, by no protocol. A setting of that repository may allow one
+#: of them in spite of protocol.allow, but not in spite of these (git(1)).
+_NOTHING_FETCHED = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
 _RECORD, _FIELD = "\x1e", "\x1f"
 _RAW_ENTRY = re.compile(
     r":\d{6} (?P<mode>\d{6}) [0-9a-f]+ (?P<blob>[0-9a-f]{40}) (?P<kind>[A-Z])\d*"
@@ -67,8 +69,12 @@ class ForeignHistory:
     """
 
     def __init__(self, path: Path, history_format: HistoryFormat) -> None:
-        directory = path / ".git" if (path / ".git").is_dir() else path
-        if not (directory / "HEAD").is_file() or not (directory / "objects").is_dir():
+        try:
+            directory = path / ".git" if (path / ".git").is_dir() else path
+            is_one = (directory / "HEAD").is_file() and (directory / "objects").is_dir()
+        except OSError as error:
+            raise NoHistory(f"{path} cannot be read ({error.strerror})") from None
+        if not is_one:
             raise NoHistory(f"{path} is no Git repository; give the directory that git would take")
         self._git = GitCommand(directory.absolute())
         self._format = history_format
@@ -142,7 +148,7 @@ class ForeignHistory:
         return bodies
 
     def _run(self, arguments: Sequence[str], failure: str, stdin: bytes = b"") -> bytes:
-        answer = self._git.execute([*_CAREFUL, *arguments], stdin)
+        answer = self._git.execute([*_CAREFUL, *arguments], stdin, environment=_NOTHING_FETCHED)
         if answer.status != 0:
             reason = " ".join(answer.complaints.split())[:200]
             raise NoHistory(f"the repository is of no use: {failure}" + (reason and f" ({reason})"))

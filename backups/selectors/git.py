@@ -23,8 +23,7 @@ def git_store() -> GitStore:
     where it lives.
     """
     path = settings.NETRAVEN.git_directory
-    if not git_is_here():
-        raise git_elsewhere()
+    git_require_here()
     if not (path / "HEAD").exists():
         _refuse_new_history(path)
     return GitStore.open_or_create(path, sign=commit_signer())
@@ -61,6 +60,12 @@ def git_elsewhere() -> DeviceError:
         f"There is no Git store at {settings.NETRAVEN.git_directory} on this host: it lives where "
         "the queue 'git' is served (NETRAVEN_GIT_WRITER=queue); do this there."
     )
+
+
+def git_require_here() -> None:
+    """Raise DeviceError on a host that is not the one where the repository lives."""
+    if not git_is_here():
+        raise git_elsewhere()
 
 
 def commit_signer() -> SshSigner | None:

@@ -12,6 +12,8 @@ from django.db.models.functions import Now
 
 from backups.engine.authors import commit_author
 from backups.engine.git.branch import IMPORTED, MAIN
+from backups.engine.git.failures import damaged
+from backups.engine.git.store import RevisionNotFound
 from backups.engine.redaction import redacted_from_store
 from backups.engine.types import CommitRequest, SavedRevision
 from backups.models import Snapshot, SnapshotState
@@ -154,7 +156,10 @@ def _count_again(snapshot: Snapshot) -> None:
         collected_at__lte=snapshot.collected_at,
     ).exclude(pk=snapshot.pk)
     predecessor = before.order_by("-collected_at", "-id").first()
-    change = git_store().change(predecessor.blob if predecessor else None, snapshot.blob)
+    try:
+        change = git_store().change(predecessor.blob if predecessor else None, snapshot.blob)
+    except RevisionNotFound as error:
+        raise damaged(f"what snapshot {snapshot.pk} has changed cannot be read") from error
     snapshot.lines_added = change.added
     snapshot.lines_removed = change.removed
     snapshot.change_digest = change.digest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from django.conf import settings
 from django.utils import timezone
@@ -11,11 +13,13 @@ from django.utils import timezone
 from backups.engine.errors import DeviceError
 from backups.engine.git import copying
 from backups.engine.git.command import OutputSink
-from backups.engine.git.failures import os_errors_named, store_failure
+from backups.engine.git.failures import damaged, os_errors_named, store_failure
+from backups.engine.git.layout import refuse_foreign_folder
 from backups.engine.git.maintenance import MAINTENANCE
 from backups.engine.git.rebuild import Rebuild
+from backups.engine.git.store import GitStore
 from backups.engine.git.turn import alone, writing_turn
-from backups.selectors.git import git_elsewhere, git_is_here, git_store
+from backups.selectors.git import git_require_here, git_store
 
 #: What the store's references name, by their full names.
 References = Mapping[str, str]
@@ -27,8 +31,7 @@ def history_kept_still() -> Iterator[None]:
 
     Raises DeviceError when there is no store where one has to be, and while one of them works.
     """
-    if not git_is_here():
-        raise git_elsewhere()
+    git_require_here()
     git_store()
     path = settings.NETRAVEN.git_directory
     with os_errors_named(path), alone(path, MAINTENANCE) as is_free:
@@ -47,14 +50,43 @@ def history_write(references: References, sink: OutputSink) -> None:
     copying.write_pack(settings.NETRAVEN.git_directory, references.values(), sink)
 
 
+def history_require_sound() -> None:
+    """Raise DeviceError when git finds damage: a pack would be copied with what is wrong in it."""
+    problems = git_store().fsck()
+    if problems:
+        raise damaged(problems[0])
+
+
 def history_require_room(references: References) -> None:
-    """Raise DeviceError unless the store is empty, or holds precisely ``references`` already."""
+    """Raise DeviceError unless the store is empty, or holds precisely ``references`` already.
+
+    What is there is deleted in the end, so anything else is refused, also a store that has lost
+    its branches.
+    """
     path = settings.NETRAVEN.git_directory
     found = history_references()
-    if found and found != dict(references):
-        raise store_failure(
-            f"There is a Git store with a history at {path}: move it away, or set NETRAVEN_GIT_PATH"
-        )
+    if found == dict(references) and found:
+        return
+    if path.exists():
+        with os_errors_named(path):
+            refuse_foreign_folder(path)
+            has_objects = any(entry.is_file() for entry in (path / "objects").rglob("*"))
+        if found or has_objects:
+            raise store_failure(
+                f"There is a Git store with a history at {path}: move it away, or set "
+                "NETRAVEN_GIT_PATH"
+            )
+
+
+def history_try(pieces: Iterable[bytes], references: References) -> None:
+    """Unpack what ``history_write`` gave into a folder that is deleted again.
+
+    Raises DeviceError when it is not whole.
+    """
+    with TemporaryDirectory(prefix="netraven-check-") as folder:
+        path = Path(folder) / "configs.git"
+        GitStore.open_or_create(path)
+        copying.read_pack(path, pieces, references)
 
 
 def history_restore(pieces: Iterable[bytes], references: References) -> None:

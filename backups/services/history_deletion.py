@@ -12,10 +12,18 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 
 from backups.engine.config_path import config_path
+from backups.engine.git.failures import store_failure
 from backups.engine.git.rebuild import Rebuild
 from backups.engine.git.removal import remove_config
-from backups.models import Archive, HistoryDeletion, SecretUse, Snapshot, Suspect
-from backups.selectors.git import commit_signer
+from backups.models import (
+    Archive,
+    HistoryDeletion,
+    SecretUse,
+    Snapshot,
+    SnapshotState,
+    Suspect,
+)
+from backups.selectors.git import commit_signer, git_require_here
 from backups.selectors.snapshots import snapshot_newest
 from backups.services.rebuild import Progress, Rebuilt, store_rebuild
 from backups.services.store import locked_device
@@ -42,10 +50,12 @@ def history_delete(
     """Delete what is stored of ``device``, or what was collected before a moment.
 
     Rows, raw copies and suspects go; who read raw copies stays. With ``before`` the newest
-    revision stays, however old it is. Without it Git gets a commit that removes the file; the
-    commits before it are only gone after ``store_rewrite``. Raises DeviceError when Git cannot be
-    written; nothing is deleted then.
+    revision stays, however old it is, and so does the newest artefact of each name. Without it Git
+    gets a commit that removes the file; the commits before it are only gone after
+    ``store_rewrite``. Raises DeviceError when Git cannot be written; nothing is deleted then.
     """
+    if before is None:
+        _require_git_of(device)
     device = locked_device(device.pk)
     newest = snapshot_newest(device=device)
     path = newest.path if newest else config_path(device.hostname, device.pk)
@@ -75,8 +85,10 @@ def history_delete(
 def store_rewrite(*, progress: Progress) -> Rewritten:
     """Build the Git store anew, without what was deleted, and delete the one it replaces.
 
-    That one is kept when it holds a text that could not be found again. Raises DeviceError.
+    That one is kept when it holds a text that could not be found again. Raises DeviceError, also
+    on a host that is not the one where the store lives.
     """
+    git_require_here()
     rebuild = Rebuild(settings.NETRAVEN.git_directory)
     with rebuild.alone():
         rebuilt = store_rebuild(progress=progress)
@@ -91,8 +103,10 @@ def _to_delete(
     snapshots = Snapshot.objects.filter(device=device)
     archives = Archive.objects.filter(device=device)
     if before is not None:
+        artefacts = archives.exclude(name="").order_by("name", "-id").distinct("name")
         snapshots = snapshots.filter(collected_at__lt=before)
         archives = archives.filter(collected_at__lt=before)
+        archives = archives.exclude(pk__in=list(artefacts.values_list("pk", flat=True)))
         if newest is not None:
             snapshots = snapshots.exclude(pk=newest.pk)
             archives = archives.exclude(snapshot=newest)
@@ -109,6 +123,18 @@ def _delete(rows: QuerySet[Model]) -> int:
         chunk = rows.model._default_manager.filter(pk__in=ids[start : start + _AT_ONCE])
         chunk.only("pk").delete()
     return len(ids)
+
+
+def _require_git_of(device: Device) -> None:
+    """Raise DeviceError when a configuration of ``device`` is in a store that is not at hand."""
+    if (settings.NETRAVEN.git_directory / "HEAD").exists():
+        return
+    if Snapshot.objects.filter(device=device, state=SnapshotState.COMMITTED).exists():
+        git_require_here()
+        raise store_failure(
+            f"The Git store at {settings.NETRAVEN.git_directory} is gone, and the configuration is "
+            "in it: see that its disk is mounted."
+        )
 
 
 def _remove_file(device: Device, path: str) -> None:

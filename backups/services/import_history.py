@@ -147,7 +147,10 @@ def _revisions(
             done.unchanged += 1
             continue
         previous = sha256
-        latest = max(latest, min(_time(version.authored_at), timezone.now()))
+        authored_at = _time(version.authored_at)
+        # A clock that was ahead says nothing, and what it says is to be the same at each import.
+        if authored_at <= timezone.now():
+            latest = max(latest, authored_at)
         yield _Revision(
             config=config,
             sha256=sha256,

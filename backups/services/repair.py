@@ -12,6 +12,7 @@ from django.conf import settings
 from backups.engine.git.inspection import Inspection
 from backups.engine.git.rebuild import Rebuild
 from backups.models import CurrentText, Snapshot, SnapshotState
+from backups.selectors.git import git_require_here
 from backups.services import projections
 from backups.services.rebuild import store_rebuild
 from backups.services.relink import journal_apply
@@ -38,8 +39,9 @@ def store_repair(*, progress: Progress) -> Repaired:
     """Bring database and Git in step again; nothing is deleted.
 
     Safe while jobs run, and after a repair that was interrupted. Raises DeviceError when the
-    repository cannot be written.
+    repository cannot be written, and on a host that is not the one where it lives.
     """
+    git_require_here()
     rebuild = Rebuild(settings.NETRAVEN.git_directory)
     with rebuild.alone():
         repaired = Repaired(after=Report())
@@ -108,8 +110,13 @@ def _stale_devices(report: Report) -> set[int]:
 
 def _renew(devices: Iterable[int], repaired: Repaired) -> None:
     """Make what is derived from the texts of ``devices`` anew."""
-    renewed = Device.objects.filter(pk__in=list(devices))
-    for device in renewed:
-        projections.rebuild(device=device)
+    renewed = 0
+    for device in Device.objects.filter(pk__in=list(devices)):
+        try:
+            projections.rebuild(device=device)
+        except projections.NotIndexed as error:
+            repaired.done.append(f"searches do not see all of a device yet: {error}")
+        else:
+            renewed += 1
     if renewed:
-        repaired.done.append(f"what searches see of {len(renewed)} devices was made anew")
+        repaired.done.append(f"what searches see of {renewed} devices was made anew")

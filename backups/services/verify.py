@@ -16,7 +16,7 @@ from backups.engine.errors import DeviceError
 from backups.engine.git.inspection import Inspection
 from backups.engine.git.rebuild import Rebuild
 from backups.models import Archive, CurrentText, Snapshot, SnapshotState
-from backups.selectors.git import git_elsewhere, git_is_here
+from backups.selectors.git import git_elsewhere, git_is_here, git_require_here
 from backups.services.store_checks import store_check_keep
 from backups.services.verify_archives import archives_check
 from backups.services.verify_git import GitCheck, Progress, batches
@@ -38,8 +38,10 @@ def store_verify(*, progress: Progress, device: Device | None = None) -> Report:
 
     With a device, what concerns the repository as a whole is left out; without one, the result is
     kept as the last check. Memory does not grow with the number of snapshots but for 80 bytes per
-    commit.
+    commit. Raises DeviceError for the whole on a host that is not the one where Git lives.
     """
+    if device is None:
+        git_require_here()
     begin = time.monotonic()
     report = Report()
     snapshots, archives = _rows(device)

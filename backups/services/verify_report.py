@@ -28,7 +28,8 @@ class Problem(StrEnum):
 
 _REPAIR = "run 'python manage.py verify_store --repair'"
 ADVICE = {
-    Problem.STORE_UNUSABLE: f"{_REPAIR}; backups wait in the database until then",
+    Problem.STORE_UNUSABLE: f"see that its disk is mounted, then {_REPAIR}; backups wait in the "
+    "database until then",
     Problem.REPOSITORY_DAMAGED: f"look after the disk, then {_REPAIR}",
     Problem.TEXT_MISSING: _REPAIR,
     Problem.COMMIT_WRONG: _REPAIR,

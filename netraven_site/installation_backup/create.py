@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import IO, Any
 
@@ -11,6 +11,7 @@ import psycopg
 from backups.services.history_copy import (
     history_kept_still,
     history_references,
+    history_require_sound,
     history_write,
 )
 from backups.services.key_rotation import keys_in_use
@@ -36,7 +37,11 @@ def installation_backup_write(target: IO[bytes], opener: Opener) -> tuple[Manife
     BackupError, and DeviceError when the Git store is gone or damaged.
     """
     writer = BackupWriter(target, opener)
-    with history_kept_still(), long_transaction() as opened, opened.cursor() as cursor:
+    with ExitStack() as resources:
+        resources.enter_context(history_kept_still())
+        history_require_sound()
+        opened = resources.enter_context(long_transaction())
+        cursor = resources.enter_context(opened.cursor())
         made_at, references = _moment(opened, cursor)
         manifest = _manifest(cursor, made_at, references)
         writer.add("manifest", manifest.model_dump_json())

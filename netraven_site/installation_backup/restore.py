@@ -11,7 +11,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from pydantic import ValidationError
 
-from backups.services.history_copy import history_require_room, history_restore
+from backups.engine.errors import DeviceError
+from backups.services.history_copy import history_require_room, history_restore, history_try
 from credentials.cipher import key_fingerprint
 from credentials.key_check import redaction_fingerprint
 from credentials.sealed_stream import Opener
@@ -32,11 +33,13 @@ def installation_backup_check(source: io.BufferedReader, opener: Opener) -> tupl
     others.
     """
     names, texts = [], {}
-    for name, pieces in read_sections(source, opener):
-        names.append(name)
-        if name in ("manifest", "totals"):
-            texts[name] = b"".join(pieces)
     try:
+        for name, pieces in read_sections(source, opener):
+            names.append(name)
+            if name in ("manifest", "totals"):
+                texts[name] = b"".join(pieces)
+            elif name == "git":
+                _try_git(pieces, Manifest.model_validate_json(texts["manifest"]))
         manifest = Manifest.model_validate_json(texts["manifest"])
         totals = Totals.model_validate_json(texts["totals"])
     except (KeyError, ValidationError):
@@ -45,6 +48,16 @@ def installation_backup_check(source: io.BufferedReader, opener: Opener) -> tupl
     if names != ["manifest", *copied, "git", "totals"]:
         raise BackupError("the backup lacks parts that it names")
     return manifest, totals
+
+
+def _try_git(pieces: Iterator[bytes], manifest: Manifest) -> None:
+    if not manifest.references:
+        return
+    try:
+        history_try(pieces, manifest.references)
+    except DeviceError as error:
+        reason = error.message.partition(". Run '")[0]
+        raise BackupError(f"the history in the backup cannot be unpacked: {reason}") from None
 
 
 def require_keys_of(manifest: Manifest) -> None:

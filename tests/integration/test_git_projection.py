@@ -196,6 +196,30 @@ def test_a_slow_process_never_takes_the_branch_back(
     assert files(repository) == {path(1): "a2\n"}
 
 
+def test_a_store_that_is_exchanged_meanwhile_gets_no_branch_without_its_commits(
+    store: GitStore, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair builds another repository in its place while copies are made in the old one."""
+    save(store, "a1\n", 1)
+    other = GitStore.open_or_create(repository.with_name("other.git"))
+    save(other, "b1\n", 1)
+    copy = git_projection.Projection._copy
+    exchanged: list[bool] = []
+
+    def slow(self: git_projection.Projection, base: str | None, revision: Any) -> str:
+        copied = copy(self, base, revision)
+        if not exchanged:
+            exchanged.append(True)
+            repository.rename(repository.with_name("old.git"))
+            repository.with_name("other.git").rename(repository)
+        return copied
+
+    monkeypatch.setattr(git_projection.Projection, "_copy", slow)
+    store.grow(ZONE, [path(1)])
+    assert files(repository) == {path(1): "b1\n"}
+    assert_sound(repository)
+
+
 def grow_dying(repository: Path, outcomes: Connection) -> None:
     """Fork a process per some moments until one lives; each grows the branch."""
     git_projection._COPIES_AT_ONCE = 2

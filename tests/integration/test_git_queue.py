@@ -19,6 +19,7 @@ from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_store, git_store_prepare
 from backups.selectors.snapshots import snapshot_text
 from backups.services.commits import snapshots_commit_together
+from backups.services.repair import store_repair
 from backups.services.store import RunLabel, backup_store
 from backups.services.verify import store_verify
 from backups.services.verify_report import Problem
@@ -346,7 +347,11 @@ def test_a_host_without_the_store_makes_none_and_reads_newest_texts(git_director
     with pytest.raises(DeviceError, match="lives where the queue 'git' is served"):
         snapshot_text(snapshot=old)
     assert not git_directory.exists()
-    report = store_verify(progress=lambda _: None)
+    for look in (store_verify, store_repair):
+        with pytest.raises(DeviceError, match="lives where the queue 'git' is served"):
+            look(progress=lambda _: None)
+    assert not git_directory.exists()
+    report = store_verify(progress=lambda _: None, device=device)
     assert list(report.counts) == [Problem.STORE_UNUSABLE]
 
 

@@ -27,7 +27,9 @@ from backups.models import (
     Snapshot,
     Suspect,
 )
-from backups.services.history_deletion import history_delete
+from backups.selectors.archives import archive_bytes
+from backups.services.artefacts import artefact_store
+from backups.services.history_deletion import history_delete, store_rewrite
 from backups.services.store import backup_store
 from backups.services.verify import store_verify
 from inventory.models import Device
@@ -137,6 +139,36 @@ def test_before_a_day_the_newest_revision_stays(device: Device, git_directory: P
     assert Suspect.objects.count() == 1
     assert third.path in Inspection(git_directory).files()
     assert is_clean()
+
+
+def test_before_a_day_the_newest_artefact_of_each_name_stays(
+    device: Device, git_directory: Path
+) -> None:
+    old = datetime(2020, 1, 1, tzinfo=UTC)
+    for days, (name, data) in enumerate([("licence.dat", b"1"), ("licence.dat", b"2")]):
+        artefact, _ = artefact_store(device=device, name=name, payload=data)
+        Archive.objects.filter(pk=artefact.pk).update(collected_at=old + timedelta(days=days))
+    purge("old-sw1", "--before", "2021-01-01T00:00:00+00:00", "--yes")
+    [kept] = Archive.objects.filter(device=device).exclude(name="")
+    assert archive_bytes(archive=kept) == b"2"
+
+
+def test_a_store_that_is_not_at_hand_keeps_everything(
+    device: Device, git_directory: Path, configure: Callable[..., None]
+) -> None:
+    git_directory.rename(git_directory.with_name("elsewhere.git"))
+    with pytest.raises(DeviceError, match="is gone, and the configuration is in it"):
+        history_delete(device=device, deleted_by="jane")
+    configure(git_writer="queue")
+    for refused in (
+        lambda: history_delete(device=device, deleted_by="jane"),
+        lambda: store_rewrite(progress=lambda _: None),
+    ):
+        with pytest.raises(DeviceError, match="lives where the queue 'git' is served"):
+            refused()
+    assert not git_directory.exists()
+    assert Snapshot.objects.filter(device=device).count() == 3
+    assert not HistoryDeletion.objects.exists()
 
 
 def test_a_rewritten_store_has_none_of_it(device: Device, git_directory: Path) -> None:

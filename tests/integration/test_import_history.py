@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -22,7 +24,7 @@ from backups.services.commits import snapshots_commit
 from backups.services.store import RunLabel, backup_store
 from inventory.models import Device
 from tests.factories import DeviceFactory, backup_outcome
-from tests.support.git_repository import assert_sound
+from tests.support.git_repository import assert_sound, run_git
 
 SECRET = "Zq9-CANARY-community"
 LABEL = RunLabel(run_id=1, job_name="nightly")
@@ -164,11 +166,22 @@ def test_dates_that_go_back_keep_the_order_of_the_history(foreign: Foreign, devi
     assert newest.collected_at <= datetime.now(UTC)
 
 
+def test_a_clock_that_was_ahead_spoils_no_other_date(foreign: Foreign, device: Device) -> None:
+    """The same at each import: what was stored once is known the next time."""
+    for number, when in enumerate(["2020-01-01", "2038-01-01", "2020-01-03", "2020-01-04"]):
+        foreign.commit(f"{when}T00:00:00Z", core1=config(f"vlan {number}"))
+    imported(foreign)
+    dates = [row.collected_at.date().isoformat() for row in snapshots_of(device=device)]
+    assert dates == ["2020-01-04", "2020-01-03", "2020-01-01", "2020-01-01"]
+    (again,) = imported(foreign)
+    assert (again["known"], again["stored"]) == (4, 0)
+
+
 def test_our_own_history_stays_the_newest(foreign: Foreign, device: Device) -> None:
     backup_store(device=device, outcome=backup_outcome(config("vlan 77")), label=LABEL)
     snapshots_commit(device_id=device.pk)
     three_versions(foreign)
-    foreign.commit("2099-01-01T00:00:00Z", core1=config("vlan 5"))
+    foreign.commit(datetime.now(UTC).isoformat(), core1=config("vlan 5"))
     (row,) = imported(foreign)
     assert (row["stored"], row["overtaken"]) == (3, 1)
     own = snapshot_get(device=device)
@@ -228,6 +241,39 @@ def test_the_foreign_configuration_runs_no_program(
     foreign.git("config", "log.showSignature", "true")
     imported(foreign)
     assert not trap.exists()
+
+
+def test_what_is_missing_is_not_fetched_by_a_program(
+    foreign: Foreign, device: Device, tmp_path: Path
+) -> None:
+    """A partial clone fetches a missing blob when it is asked for, by the means of its settings."""
+    trap = tmp_path / "trap"
+    three_versions(foreign)
+    for key, value in {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": f"ext::sh -c touch% {trap}",
+        "protocol.ext.allow": "always",
+    }.items():
+        foreign.git("config", key, value)
+    blob = run_git(foreign.path / ".git", "rev-parse", "HEAD:core1").strip()
+    (foreign.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with suppress(CommandError, NoHistory):
+        imported(foreign)
+    assert not trap.exists()
+    git_store()  # the fixture looks at it
+
+
+def test_a_repository_of_somebody_else_is_refused_in_one_line(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)  # root may read everything
+    with pytest.raises(NoHistory, match=r"cannot be read \(Permission denied\)"):
+        ForeignHistory(foreign.path, HistoryFormat.OXIDIZED)
 
 
 def test_what_is_no_repository_is_refused_in_one_line(tmp_path: Path, foreign: Foreign) -> None:

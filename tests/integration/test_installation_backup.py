@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,17 +19,19 @@ from auditlog.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from backups.engine.git.command import OutputSink
 from backups.engine.git.copying import references
 from backups.engine.git.maintenance import MAINTENANCE
 from backups.engine.git.turn import alone
 from backups.models import Snapshot
+from backups.selectors.git import git_store
 from backups.services.artefacts import artefact_store
 from credentials.sealed_stream import SealedReader, SealedWriter
 from credentials.services import credential_set_secrets, installation_cipher
 from inventory.models import Device
 from netraven_site.audit_seals import audit_verify
 from netraven_site.config import PROJECT_DIR
-from netraven_site.installation_backup import tables
+from netraven_site.installation_backup import create, tables
 from netraven_site.installation_backup.connection import long_transaction
 from netraven_site.models import AuditSeal
 from tests.factories import CredentialFactory, DeviceFactory
@@ -286,6 +288,27 @@ def test_a_history_that_is_there_is_not_touched(saved: Path, git_directory: Path
     assert not Snapshot.objects.exists()
 
 
+def test_other_things_in_the_place_of_the_store_are_not_touched(
+    saved: Path, git_directory: Path
+) -> None:
+    git_directory.mkdir()
+    stranger = git_directory / "payroll.db"
+    stranger.write_text("precious")
+    with pytest.raises(CommandError, match="neither empty nor a Git store"):
+        restore(saved)
+    assert stranger.read_text() == "precious"
+
+
+def test_a_store_that_has_lost_its_branches_is_not_touched(
+    saved: Path, git_directory: Path
+) -> None:
+    git_directory.with_name("lost.git").rename(git_directory)
+    run_git(git_directory, "update-ref", "-d", "refs/heads/main")
+    with pytest.raises(CommandError, match="There is a Git store with a history"):
+        restore(saved)
+    assert any((git_directory / "objects").rglob("*"))
+
+
 def test_rows_that_are_there_are_not_touched(saved: Path, git_directory: Path) -> None:
     DeviceFactory.create(hostname="somebody")
     with pytest.raises(CommandError, match="the database is in use: there are rows in"):
@@ -351,6 +374,47 @@ def test_a_damaged_store_makes_no_backup(git_directory: Path, tmp_path: Path) ->
     with pytest.raises(CommandError, match="verify_store"):
         created(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == [git_directory.name]
+
+
+def test_a_byte_that_has_flipped_in_a_pack_makes_no_backup(
+    git_directory: Path, tmp_path: Path
+) -> None:
+    """Git copies what it has packed as it is, without a look at it."""
+    store_some(devices=3, revisions=3)
+    git_store().maintain()
+    [pack] = (git_directory / "objects/pack").glob("*.pack")
+    pack.chmod(0o644)
+    body = bytearray(pack.read_bytes())
+    body[len(body) // 2] ^= 0x01
+    pack.write_bytes(body)
+    with pytest.raises(CommandError, match="verify_store"):
+        created(tmp_path)
+
+
+def test_a_backup_with_a_damaged_history_does_not_pass_the_check(
+    git_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of an earlier version may be, which did not look."""
+    store_some(devices=2, revisions=2)
+
+    def spoiled(references: Mapping[str, str], sink: OutputSink) -> None:
+        sink.write(b"PACK nonsense")
+
+    monkeypatch.setattr(create, "history_write", spoiled)
+    path = created(tmp_path)
+    with pytest.raises(CommandError, match="the history in the backup cannot be unpacked"):
+        restore(path, "--check")
+
+
+def test_a_name_that_is_no_utf8_is_left_out(git_directory: Path, tmp_path: Path) -> None:
+    store_some(devices=1, revisions=1)
+    (git_directory / "refs/heads" / os.fsdecode(b"k\xe4se")).write_bytes(
+        (git_directory / "refs/heads/main").read_bytes()
+    )
+    assert set(git_store().branches()) == {"main"}
+    path = created(tmp_path)
+    lose_all(git_directory)
+    assert "nothing is wrong" in restore(path)
 
 
 def test_a_store_that_is_maintained_is_left_alone(git_directory: Path, tmp_path: Path) -> None:

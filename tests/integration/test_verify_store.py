@@ -281,6 +281,17 @@ def test_no_secret_is_printed(git_directory: Path) -> None:
     assert secret not in output
 
 
+def test_a_file_of_somebody_else_whose_name_is_no_utf8_is_named(git_directory: Path) -> None:
+    store_some(devices=1, revisions=1)
+    blob = run_git(git_directory, "hash-object", "-w", "--stdin", stdin=b"x").strip()
+    listing = run_git(git_directory, "ls-tree", "-z", "main").encode()
+    listing += b"100644 blob " + blob.encode() + b"\tb\xe4.txt\0"
+    tree = run_git(git_directory, "mktree", "-z", stdin=listing).strip()
+    commit = run_git(git_directory, "commit-tree", "-p", "main", "-m", "x", tree).strip()
+    run_git(git_directory, "update-ref", "refs/heads/main", commit)
+    assert r"b\xe4.txt" in only(verify()).detail
+
+
 # --- by itself ----------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backups.engine.git.command import GitCommand, OutputSink
 from backups.engine.git.failures import damaged, os_errors_named
+from backups.engine.git.format import named_references
 
 #: Bounds the memory that comparing objects takes.
 _LIMITS = ("-c", "pack.windowMemory=128m", "-c", "pack.threads=1")
@@ -16,13 +17,13 @@ _PACK = "netraven-restored"
 def references(repository: Path) -> dict[str, str]:
     """The commit or tag that each reference names; none where there is no repository.
 
-    Raises DeviceError when git cannot read the repository.
+    References whose names are no UTF-8 are not ours and are left out. Raises DeviceError when git
+    cannot read the repository.
     """
     if not (repository / "HEAD").exists():
         return {}
-    lines = GitCommand(repository).run(["for-each-ref", "--format=%(objectname) %(refname)"])
-    pairs = (line.partition(" ") for line in lines.decode().splitlines())
-    return {name: commit for commit, _, name in pairs}
+    git = GitCommand(repository)
+    return named_references(git.run(["for-each-ref", "--format=%(objectname) %(refname)"]))
 
 
 def write_pack(repository: Path, tips: Iterable[str], sink: OutputSink) -> None:

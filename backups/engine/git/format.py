@@ -10,6 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 ObjectKind = Literal["blob", "tree", "commit"]
@@ -188,3 +189,13 @@ def _identity(author: str) -> str:
     if match is None or not match[1].strip():
         return NETRAVEN
     return f"{match[1].strip()} <{match[2].strip()}>"
+
+
+def named_references(lines: bytes) -> dict[str, str]:
+    """Object ids by name from lines of ``ID NAME``, without names that are no UTF-8."""
+    found = {}
+    for line in lines.splitlines():
+        object_id, _, name = line.partition(b" ")
+        with suppress(UnicodeDecodeError):
+            found[name.decode()] = object_id.decode("ascii")
+    return found

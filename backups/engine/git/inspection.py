@@ -112,13 +112,13 @@ class Inspection:
         root = self._trees_of_commits([tip]).get(tip)
         if root is None:
             raise store_failure(f"The newest commit {tip} of the Git store cannot be read.")
-        files = {name.decode(): entry.sha for name, entry in root.items() if not entry.is_folder}
-        folders = {name.decode(): entry.sha for name, entry in root.items() if entry.is_folder}
+        files = {_shown(name): entry.sha for name, entry in root.items() if not entry.is_folder}
+        folders = {_shown(name): entry.sha for name, entry in root.items() if entry.is_folder}
         trees = self._trees(list(folders.values()))
         for folder, sha in folders.items():
             if sha not in trees:
                 raise store_failure(f"The folder {folder} of the Git store cannot be read.")
-            files |= {f"{folder}/{name.decode()}": e.sha for name, e in trees[sha].items()}
+            files |= {f"{folder}/{_shown(name)}": e.sha for name, e in trees[sha].items()}
         return files
 
     def blobs_at(self, places: Sequence[tuple[str, str]]) -> list[str | None]:
@@ -148,3 +148,8 @@ class Inspection:
 def _entry(tree: Tree | None, name: str) -> str | None:
     entry = tree.get(name.encode()) if tree is not None else None
     return entry.sha if entry is not None else None
+
+
+def _shown(name: bytes) -> str:
+    """A name in a tree; somebody else may have put one there that is no UTF-8."""
+    return name.decode("utf-8", "backslashreplace")

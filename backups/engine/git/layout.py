@@ -36,14 +36,15 @@ def prepare_repository(path: Path, git: GitCommand) -> None:
     another main branch; OSError as the system reports it.
     """
     path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    _refuse_foreign_folder(path)
+    refuse_foreign_folder(path)
     with writing_turn(path):
         if not (path / "HEAD").exists():
             _create(path)
     _check(path, git)
 
 
-def _refuse_foreign_folder(path: Path) -> None:
+def refuse_foreign_folder(path: Path) -> None:
+    """Raise DeviceError when the folder ``path`` holds other things and no store."""
     strangers = {
         entry.name
         for entry in path.iterdir()

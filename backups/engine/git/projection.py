@@ -176,10 +176,10 @@ class Projection:
                 yield path, entry.split(" ")[2]
 
     def _move(self, branch: Branch, known: str | None, commit: str | None) -> bool:
-        """Move the branch; False when another process has moved it meanwhile."""
+        """Move the branch; False when another process has moved it, or the store was exchanged."""
         assert commit is not None
         with writing_turn(self._path), branch.locked():
-            if branch.tip() != known:
+            if branch.tip() != known or self._objects.find("commit", commit) is None:
                 return False
             branch.move_to(commit)
         return True

@@ -30,6 +30,7 @@ from backups.engine.git.format import (
     committed_at,
     encode_object,
     format_commit,
+    named_references,
     object_id,
 )
 from backups.engine.git.layout import prepare_repository
@@ -188,13 +189,12 @@ class GitStore:
             return self._commits.place(commit, path).blob if is_config_path(path) else None
 
     def branches(self) -> dict[str, str]:
-        """Return the newest commit's id by name of branch."""
+        """Return the newest commit's id by name of branch; names that are no UTF-8 are not ours."""
         with os_errors_named(self._path):
             lines = self._git.run(
                 ["for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads"]
             )
-        pairs = (line.partition(" ") for line in lines.decode().splitlines())
-        return {name: commit for commit, _, name in pairs}
+        return named_references(lines)
 
     def has_commit(self, commit: str) -> bool:
         """Tell whether the store has the commit with this id (40 hex digits)."""

@@ -38,9 +38,9 @@ class Command(StackCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
-        if path.exists():
-            raise CommandError(f"{path} is there already; name another file")
         try:
+            if path.exists():
+                raise CommandError(f"{path} is there already; name another file")
             manifest, totals = _write(path, opener_from(options["passphrase_file"]))
         except (BackupError, CipherError, DeviceError) as error:
             raise CommandError(getattr(error, "message", str(error))) from None
