@@ -25,7 +25,7 @@ _NAME_LENGTH = 48
 _BLANK_RUN = re.compile(r"[ \t]+")
 _CONTINUED = "\\"
 # Stands between a name and its value, and is no value itself.
-_SEPARATOR = re.compile(r"(?:[:=]=?>?|[-=]>|\.{2,}:?)[ \t]+(?=\S)")
+_SEPARATOR = re.compile(r"(?:[:=]=?>?|[-=]?>|\.{2,}:?)[ \t]+(?=\S)")
 _IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
 
 
