@@ -43,7 +43,7 @@ def _is_unknown(
     text = line[value.start : value.end]
     if TOKEN.search(text) or reader.is_masked(text) or reader.is_vocabulary(text):
         return False
-    if reader.is_vocabulary(line[end:name_end].strip("-_.")):
+    if reader.is_vocabulary(line[end:name_end].strip("-_.").lower()):
         return False
     alone = name_end == end and not (start and _NAME_CHARACTER.match(line[start - 1]))
     if alone and line[start:end].islower():

@@ -24,6 +24,8 @@ from inventory.platforms.definition import (
 _NAME_LENGTH = 48
 _BLANK_RUN = re.compile(r"[ \t]+")
 _CONTINUED = "\\"
+# Stands between a name and its value, and is no value itself.
+_SEPARATOR = re.compile(r"(?:[:=]=?>?|[-=]?>|\.{2,}:?)[ \t]+(?=\S)")
 _IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
 
 
@@ -189,6 +191,8 @@ class LineJudge:
         if rule.encodings:
             position, encoding = self.reader.skip_encodings(line, position)
         if rule.unless is not None and rule.unless.match(line, position):
+            return None
+        if rule.value not in _IN_OTHER_LINES and _SEPARATOR.match(line, position):
             return None
         values = self._values(rule, state, position if rule.value is not ValueKind.SHAPE else start)
         if not values:

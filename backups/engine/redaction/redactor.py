@@ -27,6 +27,9 @@ KEY_BLOCK_RULE = "private-key-block"
 SECOND_PASS_RULE = "unrecognised-line"  # noqa: S105 - the name of a rule
 DEFAULT_KEYWORDS = ("password", "secret")
 
+#: How often the disguised lines of a text are read, each time with the tokens of the time before.
+MOST_ROUNDS = 4
+
 _T = TypeVar("_T")
 
 
@@ -76,8 +79,20 @@ class Redactor:
             text = "\n".join(lines)
         matcher = self._matcher(platform)
         tokens = _Tokens(self._tokens)
-        for number, findings in _findings(matcher, lines, text).lines.items():
-            lines[number] = _redacted(lines[number], findings, matcher.reader, tokens, replaced)
+        numbers: frozenset[int] | None = None
+        for _ in range(MOST_ROUNDS):
+            found, disguised = _findings(matcher, lines, text, numbers)
+            changed: set[int] = set()
+            for number, findings in found.lines.items():
+                line = _redacted(lines[number], findings, matcher.reader, tokens, replaced)
+                if line != lines[number]:
+                    lines[number] = line
+                    changed.add(number)
+            # A token joins what a disguise has held apart, so that such a line reads otherwise.
+            numbers = frozenset(disguised & changed)
+            if not numbers:
+                break
+            text = "\n".join(lines)
         return RedactedConfig(text="\n".join(lines), replaced=dict(sorted(replaced.items())))
 
     def _matcher(self, platform: PlatformDefinition | None) -> Matcher:
@@ -158,11 +173,20 @@ def _standing(form: str) -> str:
     return pattern if len(form) >= 4 else rf"(?<!\w){pattern}(?!\w)"
 
 
-def _findings(matcher: Matcher, lines: list[str], text: str) -> Findings:
-    """What the rules find in ``lines``, as they are written and as they read undisguised."""
-    findings = matcher.findings(*without_bad_heads(lines, text))
+def _findings(
+    matcher: Matcher, lines: list[str], text: str, numbers: frozenset[int] | None
+) -> tuple[Findings, set[int]]:
+    """What the rules find in ``lines``, as they are written and as they read undisguised.
+
+    The second part is the numbers of the disguised lines. ``numbers`` are those of the lines that
+    are looked at, None for all.
+    """
+    findings = matcher.findings(*without_bad_heads(lines, text), numbers)
+    disguised: set[int] = set()
     for reading in readings(lines, text):
-        found = matcher.findings(reading.lines, reading.text, reading.numbers)
+        disguised |= reading.numbers
+        read_here = reading.numbers if numbers is None else reading.numbers & numbers
+        found = matcher.findings(reading.lines, reading.text, read_here)
         for number, line_findings in found.lines.items():
             for secret in line_findings.secrets:
                 start, end = reading.span(lines[number], number, secret.start, secret.end)
@@ -170,7 +194,7 @@ def _findings(matcher: Matcher, lines: list[str], text: str) -> Findings:
             read = reading.lines[number]
             if line_findings.overfull or holds_unknown_value(read, line_findings, matcher.reader):
                 findings.take_out(number)
-    return findings
+    return findings, disguised
 
 
 def _with_tokens(line: str, tokens: Mapping[int, tuple[int, str]]) -> str:

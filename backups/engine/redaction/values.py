@@ -24,6 +24,8 @@ _ESCAPED_QUOTE = '\\"'
 # Nokia SR OS writes the encoding inside the quotes, Extreme SLX-OS an escaped line end.
 _ENCODING_INSIDE = re.compile(r"[ \t]+(?:hash2?|custom|bcrypt|cleartext)$|\\n$")
 _TAIL = ";,"
+# How far in front of a value the brace is looked for that the one behind it closes.
+_BRACE_REACH = 200
 _NEAR = 80
 
 
@@ -162,4 +164,16 @@ def _trimmed(line: str, start: int, end: int) -> Value | None:
             break
     while end - start > 1 and line[end - 1] in _TAIL:
         end -= 1
+    end = _before_brace(line, start, end)
     return Value(start, end) if end > start else None
+
+
+def _before_brace(line: str, start: int, end: int) -> int:
+    """Where a run of characters ends if its last ones close a brace in front of it (YAML)."""
+    if line[end - 1] != "}" or line.find("{", start, end) >= 0:
+        return end
+    near = max(0, start - _BRACE_REACH)
+    if line.rfind("{", near, start) <= line.rfind("}", near, start):
+        return end
+    inner = start + len(line[start:end].rstrip("}"))
+    return inner if inner > start else end

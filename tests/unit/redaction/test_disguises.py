@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backups.engine.redaction import REDACTED_LINE, TOKEN, Redactor
@@ -68,6 +68,9 @@ def test_such_signs_in_a_value_are_part_of_it(secret: str) -> None:
         max_size=14,
     )
 )
+@example(["password", "\u00a0", "password", "\u200b", '"', "\u200b", '"'])
+@example(["\u2060", "key", "\u2009", "key", "\u00ad", "\u201c", "\u00a0", "key", '"'])
+@example(["\r", "enable ", "\u2060", "password", "\u00a0", "key", " ", "\x07"])
 def test_line_ends_stay_and_a_second_pass_changes_nothing(pieces: list[str]) -> None:
     text = "".join(pieces)
     for platform in (IOS, None):
