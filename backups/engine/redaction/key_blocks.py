@@ -14,10 +14,9 @@ MOST_LINES = 500
 #: Its END mark begins within this many characters of its line.
 _END_COLUMN = 2000
 
-_BEGIN = re.compile(
-    r"-{4,5} ?BEGIN (?P<kind>[^\n-]{0,60}(?:PRIVATE KEY|Static key)[^\n-]{0,20}?) ?-{4,5}"
-)
-_END = re.compile(r"-{4,5} ?END [^\n-]{0,60}(?:PRIVATE KEY|Static key)[^\n-]{0,20}-{4,5}")
+_KIND = r"(?:PRIVATE KEY|Static key|tls-crypt-v2)"
+_BEGIN = re.compile(rf"-{{4,5}} ?BEGIN (?P<kind>[^\n-]{{0,60}}{_KIND}[^\n-]{{0,20}}?) ?-{{4,5}}")
+_END = re.compile(rf"-{{4,5}} ?END [^\n-]{{0,60}}{_KIND}[^\n-]{{0,20}}-{{4,5}}")
 # Lines of a block that are not the key: RFC 1421 and RFC 4716 headers.
 _HEADER = re.compile(r"\s*(?:Proc-Type|DEK-Info|Comment|Subject|X-[\w-]+): ")
 _KEY_MATERIAL = re.compile(r"""[\s"']*[A-Za-z0-9+/=:]{8,}[\s"';]*""")

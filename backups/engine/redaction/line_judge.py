@@ -195,8 +195,10 @@ class LineJudge:
         if rule.value not in _IN_OTHER_LINES and _SEPARATOR.match(line, position):
             return None
         values = self._values(rule, state, position if rule.value is not ValueKind.SHAPE else start)
-        if not values:
+        if values is None or (not values and rule.value not in _IN_OTHER_LINES):
             return None
+        if not values:
+            return []
         first = values[0]
         if rule.value not in _IN_OTHER_LINES and _is_continued(line, first):
             state.continued = rule
@@ -216,11 +218,14 @@ class LineJudge:
             if not self.is_hidden(line[value.start : value.end])
         ]
 
-    def _values(self, rule: RedactionRule, state: LineState, position: int) -> list[Value]:
+    def _values(self, rule: RedactionRule, state: LineState, position: int) -> list[Value] | None:
+        """The values at ``position``; None where ``take`` does not match."""
         line = state.line
         if rule.take is not None:
             match = rule.take.match(line, position)
-            spans = match.regs[1:] if match else ()
+            if match is None:
+                return None
+            spans = match.regs[1:]
             found = [self._taken(line, start, end) for start, end in spans if start >= 0]
             return _apart([value for value in found if value])
         if rule.value is ValueKind.REST:

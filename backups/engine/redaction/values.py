@@ -161,6 +161,8 @@ def _trimmed(line: str, start: int, end: int) -> Value | None:
     for quote in _QUOTED:
         if line[end - 1] == quote and line[start] != quote:
             end -= 2 if line[end - 2] == "\\" else 1
+            if line.endswith(_ESCAPED_QUOTE, start + 1, end):
+                end -= len(_ESCAPED_QUOTE)
             break
     while end - start > 1 and line[end - 1] in _TAIL:
         end -= 1
