@@ -16,7 +16,7 @@ from backups.engine.redaction.findings import Findings, LineFindings
 from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
 from backups.engine.redaction.leftovers import holds_unknown_value
 from backups.engine.redaction.matcher import Matcher
-from backups.engine.redaction.spacing import single_spaced
+from backups.engine.redaction.spacing import single_spaced, without_names
 from backups.engine.redaction.tokens import CONSTANT_TOKEN, REDACTED_LINE, TOKEN, TokenMaker
 from backups.engine.redaction.values import ValueReader
 from backups.engine.types import RedactedConfig
@@ -161,7 +161,8 @@ def _standing(form: str) -> str:
 
 def _findings(matcher: Matcher, lines: list[str], text: str) -> Findings:
     """What the rules find in ``lines``, as they are written and as they read undisguised."""
-    findings = _single_spaced_findings(matcher, *without_bad_heads(lines, text))
+    plain = without_names(*without_bad_heads(lines, text))
+    findings = _single_spaced_findings(matcher, *plain)
     for reading in readings(lines, text):
         found = _single_spaced_findings(matcher, reading.lines, reading.text, reading.numbers)
         for number, line_findings in found.lines.items():

@@ -1,7 +1,8 @@
-"""Runs of blanks inside lines, and how the lines read with one blank in place of each.
+"""What stands around and between the words of commands, and how the lines read without it.
 
 The words of a rule have one blank between them. Some devices align what they print, and people
-paste commands out of tables.
+paste commands out of tables. EOS prints its configuration in JSON, too: each command is the name of
+a value then, inside "cmds".
 """
 
 from __future__ import annotations
@@ -12,6 +13,29 @@ from collections.abc import Sequence
 from backups.engine.redaction.disguises import Reading
 
 _FURTHER_BLANKS = re.compile(r"(?<=\S[ \t])[ \t]+(?=\S)")
+
+_ESCAPED = '\\"'
+_COMMANDS = '"cmds"'
+_COMMAND_AS_NAME = re.compile(
+    r'^([ \t]*)"((?:[^"\\\n]|\\.)*)"([ \t]*:[ \t]*(?:null|\{)[ \t]*,?)(?=[ \t\r]*$)', re.MULTILINE
+)
+
+
+def without_names(lines: list[str], text: str) -> tuple[list[str], str]:
+    """``lines`` and ``text`` with blanks in place of the JSON around commands, if there is any."""
+    if _COMMANDS not in text:
+        return lines, text
+    text = _COMMAND_AS_NAME.sub(_blanked, text)
+    return text.split("\n"), text
+
+
+def _blanked(name: re.Match[str]) -> str:
+    indent, command, behind = name.groups()
+    first, *others = command.split(_ESCAPED)
+    # A quote stands next to what it encloses.
+    quoted = ('" ' if number % 2 else ' "' for number in range(len(others)))
+    plain = first + "".join(map(str.__add__, quoted, others))
+    return f"{indent} {plain} {' ' * len(behind)}"
 
 
 def single_spaced(lines: Sequence[str], text: str) -> Reading | None:

@@ -24,6 +24,8 @@ _ESCAPED_QUOTE = '\\"'
 # Nokia SR OS writes the encoding inside the quotes, Extreme SLX-OS an escaped line end.
 _ENCODING_INSIDE = re.compile(r"[ \t]+(?:hash2?|custom|bcrypt|cleartext)$|\\n$")
 _TAIL = ";,"
+# Closes a text of JSON, as its next signs tell.
+_CLOSING = re.compile(r'"(?=[\]}]|,"|:["{\[n]|[:,]?$)')
 _NEAR = 80
 
 
@@ -149,11 +151,20 @@ def _escaped(line: str, start: int) -> Value:
     return Value(start, end if end >= 0 else len(line.rstrip()), quoted=True)
 
 
+def _text_end(line: str, start: int, end: int) -> int:
+    """``end``, or where the text of JSON ends that has begun before ``start``."""
+    closing = _CLOSING.search(line, start + 1, end)
+    if closing is None or not line.count('"', 0, start) % 2:
+        return end
+    return closing.start()
+
+
 def _trimmed(line: str, start: int, end: int) -> Value | None:
     """A run of characters without the signs at its end that belong to the line around it."""
     tag = line.find("</", start, end)
     if tag > start:
         end = tag
+    end = _text_end(line, start, end)
     while end - start > 1 and line[end - 1] in _TAIL:
         end -= 1
     for quote in _QUOTED:

@@ -70,3 +70,75 @@ def test_value_that_no_rule_knows_takes_the_line_out() -> None:
 def test_text_without_further_blanks_is_read_as_it_is() -> None:
     lines = ["interface Ethernet1", "    description two words", "\tshutdown  ", ""]
     assert single_spaced(lines, "\n".join(lines)) is None
+
+
+EOS_JSON = """\
+{
+    "cmds": {
+        "enable secret sha512 {}": null,
+        "ntp server 192.0.2.1 key 4711": null,
+        "management defaults": {
+            "cmds": {
+                "secret hash sha512": null
+            },
+            "comments": []
+        },
+        "mac security": {
+            "cmds": {
+                "profile P": {
+                    "cmds": {
+                        "key 0abc1234 7 {}": null,
+                        "key 0bcd 7 {} fallback": null
+                    }
+                }
+            }
+        },
+        "key chain K": {
+            "cmds": {
+                "key 1": {
+                    "cmds": {
+                        "key-string 7 {}": null
+                    }
+                }
+            }
+        },
+        "radius-server host 192.0.2.1 key 7 \\"{}\\" timeout 5": null,
+        "interface Vlan1": {
+            "cmds": {
+                "description \\"the secret is out\\"": null,
+                "vrrp 1 authentication {}": null
+            }
+        },
+        "snmp-server community {} ro": null
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("secret", ["heron-9f", "8Kd$!x", "4711829", "Zm9vYmFyYmF6=="])
+def test_commands_that_are_names_in_json_are_read_as_commands(secret: str) -> None:
+    expected = re.escape(EOS_JSON).replace(re.escape("{}"), TOKEN.pattern)
+    for platform in (get_platform("arista_eos"), *PLATFORMS):
+        result = REDACTOR.redact(platform, EOS_JSON.replace("{}", secret)).text
+        assert re.fullmatch(expected, result), platform
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{{"cmds": ["enable secret {}", "hostname r1"]}}',
+        '{{"cmds": ["hostname r1", "snmp-server host 192.0.2.1 version 2c {}"]}}',
+        '{{"output":["tacacs-server key 7 {}","end"]}}',
+        '{{"lines": {{"enable password {}": null, "end": null}}}}',
+    ],
+)
+def test_value_ends_with_the_text_of_json_that_it_stands_in(form: str) -> None:
+    expected = re.escape(form.format("!")).replace("!", TOKEN.pattern)
+    for platform in PLATFORMS:
+        result = REDACTOR.redact(platform, form.format("heron-9f")).text
+        assert re.fullmatch(expected, result), platform
+
+
+def test_quote_inside_a_value_does_not_end_it() -> None:
+    result = REDACTOR.redact(PLATFORMS[0], 'enable password Ab9",cd8"]x').text
+    assert TOKEN.fullmatch(result.removeprefix("enable password "))
