@@ -8,10 +8,13 @@ a value then, inside "cmds".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from backups.engine.redaction.disguises import Reading
 
+# Both begin with what has to be there, which Python looks for fast, and look back from there.
+_TWO_BLANKS = re.compile(r"  (?<=\S  )[ \t]*(?=\S)")
+_TAB = re.compile(r"\t(?:(?<=\S\t)|(?<=\S \t))[ \t]*(?=\S)")
 _FURTHER_BLANKS = re.compile(r"(?<=\S[ \t])[ \t]+(?=\S)")
 
 _ESCAPED = '\\"'
@@ -43,10 +46,9 @@ def single_spaced(lines: Sequence[str], text: str) -> Reading | None:
 
     ``text`` is the joined lines. Blanks at the begin and the end of a line stay.
     """
-    numbers = [number for number, line in enumerate(lines) if _is_spaced(line)]
+    numbers = {*_with(_TWO_BLANKS, text)}
     if "\t" in text:
-        tabbed = (number for number, line in enumerate(lines) if "\t" in line.strip())
-        numbers = sorted({*numbers, *tabbed})
+        numbers.update(_with(_TAB, text))
     if not numbers:
         return None
     read = [*lines]
@@ -55,9 +57,13 @@ def single_spaced(lines: Sequence[str], text: str) -> Reading | None:
     return Reading(read, "\n".join(read), frozenset(numbers), _FURTHER_BLANKS)
 
 
-def _is_spaced(line: str) -> bool:
-    # Most lines hold one run of blanks at most, in front.
-    return "  " in line and "  " in line.strip()
+def _with(pattern: re.Pattern[str], text: str) -> Iterator[int]:
+    """Numbers of the lines in which ``pattern`` is found."""
+    number = position = 0
+    for match in pattern.finditer(text):
+        number += text.count("\n", position, match.start())
+        position = match.start()
+        yield number
 
 
 def _single_spaced(line: str) -> str:
