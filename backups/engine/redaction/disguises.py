@@ -48,7 +48,11 @@ class Reading:
         if self.left_out is None or number not in self.numbers:
             return start, end
         kept = _kept(line, self.left_out)
-        return kept[start], kept[end - 1] + 1
+        last = kept[end - 1]
+        # What is left out behind a blank belongs to what the blank belongs to.
+        if line[last] in " \t" and end < len(kept):
+            return kept[start], kept[end]
+        return kept[start], last + 1
 
 
 def readings(lines: Sequence[str], text: str) -> Iterator[Reading]:

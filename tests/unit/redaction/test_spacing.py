@@ -67,6 +67,12 @@ def test_value_that_no_rule_knows_takes_the_line_out() -> None:
     assert rest == "hostname   r1\r\n"
 
 
+def test_blanks_at_the_ends_of_a_quoted_value_go_with_it() -> None:
+    for value in ("  ", "two  words   ", "  x9 "):
+        result = REDACTOR.redact(PLATFORMS[0], f'username bob password "{value}"  role x').text
+        assert TOKEN.sub("", result) == 'username bob password ""  role x', value
+
+
 def test_text_without_further_blanks_is_read_as_it_is() -> None:
     lines = ["interface Ethernet1", "    description two words", "\tshutdown  ", ""]
     assert single_spaced(lines, "\n".join(lines)) is None
