@@ -40,15 +40,19 @@ class Reading:
     text: str
     #: Lines that read otherwise than they are written.
     numbers: frozenset[int]
-    #: Signs are left out, so that what follows them stands further to the left.
-    shortened: bool
+    #: What is left out, so that what follows it stands further to the left; None for nothing.
+    left_out: re.Pattern[str] | None
 
     def span(self, line: str, number: int, start: int, end: int) -> tuple[int, int]:
         """Where the signs from ``start`` to ``end`` stand in ``line``, which is line ``number``."""
-        if not self.shortened or number not in self.numbers:
+        if self.left_out is None or number not in self.numbers:
             return start, end
-        kept = _kept(line)
-        return kept[start], kept[end - 1] + 1
+        kept = _kept(line, self.left_out)
+        last = kept[end - 1]
+        # What is left out behind a blank belongs to what the blank belongs to.
+        if line[last] in " \t" and end < len(kept):
+            return kept[start], kept[end]
+        return kept[start], last + 1
 
 
 def readings(lines: Sequence[str], text: str) -> Iterator[Reading]:
@@ -57,9 +61,9 @@ def readings(lines: Sequence[str], text: str) -> Iterator[Reading]:
         return
     blanked = _plain(_INVISIBLE.sub(lambda match: " " * len(match.group()), text))
     shortened = _plain(_INVISIBLE.sub("", text))
-    yield _reading(lines, blanked, shortened=False)
+    yield _reading(lines, blanked, None)
     if len(shortened) != len(text):
-        yield _reading(lines, shortened, shortened=True)
+        yield _reading(lines, shortened, _INVISIBLE)
 
 
 def is_disguised(text: str) -> bool:
@@ -91,17 +95,17 @@ def _plain(text: str) -> str:
     return _CR_INSIDE.sub(" ", text.translate(_LOOKS_LIKE))
 
 
-def _reading(lines: Sequence[str], text: str, *, shortened: bool) -> Reading:
+def _reading(lines: Sequence[str], text: str, left_out: re.Pattern[str] | None) -> Reading:
     read = text.split("\n")
     numbers = frozenset(number for number, line in enumerate(lines) if line != read[number])
-    return Reading(read, text, numbers, shortened)
+    return Reading(read, text, numbers, left_out)
 
 
-def _kept(line: str) -> list[int]:
+def _kept(line: str, left_out: re.Pattern[str]) -> list[int]:
     """Positions of the signs of ``line`` that are not left out."""
     kept: list[int] = []
     position = 0
-    for match in _INVISIBLE.finditer(line):
+    for match in left_out.finditer(line):
         kept += range(position, match.start())
         position = match.end()
     kept += range(position, len(line))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from backups.engine.redaction.findings import Findings, LineFindings
 from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
 from backups.engine.redaction.leftovers import holds_unknown_value
 from backups.engine.redaction.matcher import Matcher
+from backups.engine.redaction.spacing import single_spaced, without_names
 from backups.engine.redaction.tokens import CONSTANT_TOKEN, REDACTED_LINE, TOKEN, TokenMaker
 from backups.engine.redaction.values import ValueReader
 from backups.engine.types import RedactedConfig
@@ -147,7 +148,7 @@ class _Tokens(dict[tuple[str, str], str]):
 def _redacted(
     line: str, findings: LineFindings, reader: ValueReader, tokens: _Tokens, replaced: Counter[str]
 ) -> str:
-    if findings.overfull or holds_unknown_value(line, findings, reader):
+    if _takes_out(line, findings, reader):
         replaced[SECOND_PASS_RULE] += 1
         return _blanked(line)
     pieces: list[str] = []
@@ -181,20 +182,45 @@ def _findings(
     The second part is the numbers of the disguised lines. ``numbers`` are those of the lines that
     are looked at, None for all.
     """
-    findings = matcher.findings(*without_bad_heads(lines, text), numbers)
+    plain = without_names(*without_bad_heads(lines, text))
+    findings = _single_spaced_findings(matcher, *plain, numbers)
     disguised: set[int] = set()
     for reading in readings(lines, text):
         disguised |= reading.numbers
         read_here = reading.numbers if numbers is None else reading.numbers & numbers
-        found = matcher.findings(reading.lines, reading.text, read_here)
+        found = _single_spaced_findings(matcher, reading.lines, reading.text, read_here)
         for number, line_findings in found.lines.items():
             for secret in line_findings.secrets:
                 start, end = reading.span(lines[number], number, secret.start, secret.end)
                 findings.merge(number, secret._replace(start=start, end=end))
-            read = reading.lines[number]
-            if line_findings.overfull or holds_unknown_value(read, line_findings, matcher.reader):
+            if _takes_out(reading.lines[number], line_findings, matcher.reader):
                 findings.take_out(number)
     return findings, disguised
+
+
+def _single_spaced_findings(
+    matcher: Matcher, lines: Sequence[str], text: str, numbers: Container[int] | None = None
+) -> Findings:
+    """What the rules find in ``lines``, read with single blanks between words."""
+    spaced = single_spaced(lines, text)
+    if spaced is None:
+        return matcher.findings(lines, text, numbers)
+    findings = matcher.findings(spaced.lines, spaced.text, numbers)
+    for number in spaced.numbers & findings.lines.keys():
+        found = findings.lines[number]
+        if _takes_out(spaced.lines[number], found, matcher.reader):
+            findings.take_out(number)
+            continue
+        moved = findings.lines[number] = LineFindings()
+        for secret in found.secrets:
+            start, end = spaced.span(lines[number], number, secret.start, secret.end)
+            moved.add(secret._replace(start=start, end=end))
+    return findings
+
+
+def _takes_out(line: str, findings: LineFindings, reader: ValueReader) -> bool:
+    """Whether ``line`` holds what nobody can judge, or what no rule has judged."""
+    return findings.overfull or holds_unknown_value(line, findings, reader)
 
 
 def _with_tokens(line: str, tokens: Mapping[int, tuple[int, str]]) -> str:

@@ -26,6 +26,8 @@ _ENCODING_INSIDE = re.compile(r"[ \t]+(?:hash2?|custom|bcrypt|cleartext)$|\\n$")
 _TAIL = ";,"
 # How far in front of a value the brace is looked for that the one behind it closes.
 _BRACE_REACH = 200
+# Closes a text of JSON, as its next signs tell.
+_CLOSING = re.compile(r'"(?=[\]}]|,"|:["{\[n]|[:,]?$)')
 _NEAR = 80
 
 
@@ -151,11 +153,20 @@ def _escaped(line: str, start: int) -> Value:
     return Value(start, end if end >= 0 else len(line.rstrip()), quoted=True)
 
 
+def _text_end(line: str, start: int, end: int) -> int:
+    """``end``, or where the text of JSON ends that has begun before ``start``."""
+    closing = _CLOSING.search(line, start + 1, end)
+    if closing is None or not line.count('"', 0, start) % 2:
+        return end
+    return closing.start()
+
+
 def _trimmed(line: str, start: int, end: int) -> Value | None:
     """A run of characters without the signs at its end that belong to the line around it."""
     tag = line.find("</", start, end)
     if tag > start:
         end = tag
+    end = _text_end(line, start, end)
     while end - start > 1 and line[end - 1] in _TAIL:
         end -= 1
     for quote in _QUOTED:
