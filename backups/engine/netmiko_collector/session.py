@@ -296,6 +296,7 @@ class Session(BaseConnection):
             return False
         # A refused secret is asked for again, and Netmiko would wait for another prompt.
         self.read_timeout_override = self._limits.login_timeout
+        self.ansi_escape_codes = True  # some devices paint their prompt
         self.base_prompt = self._prompt.name
         self._is_bare = not self._prompt.name
         try:
