@@ -23,6 +23,7 @@ from inventory.platforms.definition import Command, Role
 
 IOS = get_platform("cisco_ios")
 NXOS = get_platform("cisco_nxos")
+ROUTEROS = get_platform("mikrotik_routeros")
 JUNOS = get_platform("juniper_junos")
 LINUX = get_platform("linux")
 EXOS = get_platform("extreme_exos")
@@ -226,3 +227,19 @@ def test_lines_that_no_whole_configuration_holds(line: str) -> None:
     assert suspicions(JUNOS, [whole]) == []
     (reason,) = suspicions(JUNOS, [cut])
     assert reason.startswith("The output holds what no whole configuration does: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_trusted"),
+    [
+        ('#error exporting "/interface/lte" (timeout)', False),
+        ("#interrupted", False),
+        ('#error exporting "/interface/lte"', True),  # on models without it, at each export
+        ("# interrupted at the customer's wish", True),
+    ],
+)
+def test_an_export_of_routeros_that_lacks_a_menu(line: str, is_trusted: bool) -> None:
+    head = "# 2026-11-30 10:00:00 by RouterOS 7.16.1\n"
+    body = "".join(f"/ip address add address=192.0.2.{n}/32 interface=lo\n" for n in range(30))
+    answer = Answer(command="/export", text=f"{head}{body}{line}\n{body}")
+    assert (suspicions(ROUTEROS, [answer]) == []) == is_trusted
