@@ -186,6 +186,20 @@ def test_rejection_is_told_from_other_trouble() -> None:
     assert rejection(IOS, "hostname a\n% Invalid input\nend\n") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("aruba_os", "Module Configuration Manager is busy. Please try later."),
+        ("cisco_nxos", "Cmd exec error."),
+        ("cisco_nxos", "Error: AAA authorization failed AAA_AUTHOR_STATUS_METHOD=16(0x10)"),
+        ("hp_procurve", "Not authorized to run this command."),
+        ("mikrotik_routeros", "action timed out - try again, if error continues contact support"),
+    ],
+)
+def test_one_line_instead_of_a_configuration_without_an_end(name: str, line: str) -> None:
+    assert rejection(get_platform(name), f"{line}\n") == line
+
+
 def test_a_quoted_line_is_bounded() -> None:
     line = rejection(IOS, "% Invalid " + "x" * 100_000)
     assert line is not None
