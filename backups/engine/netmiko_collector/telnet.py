@@ -200,17 +200,14 @@ class PlainTelnetSession(TelnetSession):
         """Answer what the device asks until it shows its prompt. Raises DeviceError."""
         give_up = time.monotonic() + self._limits.login_timeout
         credentials = {_ASKS_FOR_NAME: self.username, _ASKS_FOR_PASSWORD: self.password or ""}
-        questions = {entry.pattern: entry.answer for entry in self._platform.questions}
         said = bytearray()
         while time.monotonic() < give_up:
             self._hear(said, give_up)
             line = _question_line(said)
-            text = plain(bytes(said)).decode("utf-8", "replace")
-            answer = _take_answer(credentials, line)
+            answer = _take_credential(credentials, line)
             self._password_sent = _ASKS_FOR_PASSWORD not in credentials
             if answer is None:
-                asked = next((pattern for pattern in questions if pattern.search(text)), None)
-                answer = None if asked is None else questions.pop(asked)
+                answer = self._take_answer(said)
             if answer is not None:
                 # A line feed behind it would answer the next question, too, on many devices.
                 self.write_channel(answer + "\r")
@@ -238,7 +235,7 @@ def _question_line(said: bytearray) -> str:
     return last_line(painted)[0].decode("utf-8", "replace").strip()
 
 
-def _take_answer(credentials: dict[re.Pattern[str], str], line: str) -> str | None:
+def _take_credential(credentials: dict[re.Pattern[str], str], line: str) -> str | None:
     """What ``line`` asks for, taken out of ``credentials``; None when it asks for nothing.
 
     Raises DeviceError when it asks once more.
