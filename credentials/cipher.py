@@ -181,12 +181,14 @@ def cipher_from_passphrase(passphrase: str, salt: bytes) -> Cipher:
     return Cipher({"passphrase": key})
 
 
-def unprotected_key(private_key: str, passphrase: str) -> str:
+def unprotected_key(private_key: str, passphrase: str | None) -> str:
     """A private key in OpenSSH or PEM form without its passphrase, in OpenSSH form.
 
-    Raises CipherError when the passphrase does not open it or its kind is not known.
+    ``passphrase`` is None for a key that has none. Raises CipherError when it does not open the key
+    or the kind of the key is not known.
     """
-    data, password = private_key.strip().encode() + b"\n", passphrase.encode()
+    data = private_key.strip().encode() + b"\n"
+    password = None if passphrase is None else passphrase.encode()
     is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in data
     load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
     try:

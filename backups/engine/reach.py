@@ -12,6 +12,7 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from backups.engine.errors import DeviceError, ErrorCategory
 
@@ -43,14 +44,14 @@ def connect(
     """
     failure: DeviceError | None = None
     give_up = time.monotonic() + within
-    for family, resolved in _resolve(address, port):
+    for family, resolved, reached_at in _resolve(address, port):
         _check(resolved, allowed)
         remaining = give_up - time.monotonic()
         if failure is not None and remaining <= 0:
             break
         try:
             seconds = max(min(timeout, remaining), _LEAST_SECONDS)
-            return _open(family, str(resolved), port, seconds)
+            return _open(family, reached_at, seconds)
         except OSError as error:
             failure = _explain(error, f"{resolved} port {port}")
     raise failure or DeviceError(ErrorCategory.DNS_FAILURE, f"'{address}' has no address")
@@ -87,13 +88,19 @@ def _loose_ipv4(text: str) -> Address | None:
         return None
 
 
-def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, Address]]:
+def _resolve(
+    address: str, port: int
+) -> list[tuple[socket.AddressFamily, Address, tuple[Any, ...]]]:
+    """Family, address to check, and what the system connects to."""
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
         raise unresolvable(address) from None
-    # A scoped address reads 'fe80::1%eth0'; the scope does not matter for the check.
-    return [(entry[0], ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found]
+    # A scoped address reads 'fe80::1%eth0'; the scope matters for the connection only.
+    return [
+        (entry[0], ipaddress.ip_address(str(entry[4][0]).partition("%")[0]), entry[4])
+        for entry in found
+    ]
 
 
 def _check(address: Address, allowed: Sequence[Network]) -> None:
@@ -122,11 +129,11 @@ def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour
 
 
-def _open(family: socket.AddressFamily, host: str, port: int, timeout: float) -> socket.socket:
+def _open(family: socket.AddressFamily, address: tuple[Any, ...], timeout: float) -> socket.socket:
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
-        connection.connect((host, port))
+        connection.connect(address)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         connection.close()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from credentials.providers.errors import SecretUnavailable
 
@@ -28,17 +29,20 @@ class SecretCache:
     def get(self, reference: str, seconds: float, ask: Callable[[], _Values]) -> _Values:
         """What ``ask`` gave for ``reference`` no longer than ``seconds`` ago.
 
-        Raises SecretUnavailable, as ``ask`` does.
+        With 0 seconds every thread asks for itself, and nothing but a failure is kept. Raises
+        SecretUnavailable, as ``ask`` does.
         """
-        with self._lock:
-            asking = self._asking[reference]
-        with asking:
+        with self._turn(reference) if seconds > 0 else nullcontext():
             found = self._fresh(reference)
             if found is None:
                 found = self._asked(reference, seconds, ask)
         if isinstance(found, str):
             raise SecretUnavailable(found)
         return found
+
+    def _turn(self, reference: str) -> threading.Lock:
+        with self._lock:
+            return self._asking[reference]
 
     def _fresh(self, reference: str) -> _Values | str | None:
         with self._lock:
@@ -50,7 +54,9 @@ class SecretCache:
         try:
             found = ask()
         except SecretUnavailable as error:
-            found, seconds = str(error), min(seconds, _FAILURE_SECONDS)
+            found, seconds = str(error), _FAILURE_SECONDS
+        if seconds <= 0:
+            return found
         with self._lock:
             self._known[reference] = (time.monotonic() + seconds, found)
             while len(self._known) > _SIZE:

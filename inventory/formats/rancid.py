@@ -120,6 +120,8 @@ def _directives(text: str, reading: Reading) -> list[_Directive]:
         except _NotTcl as error:
             reading.problems.append(f"{place}: {error}")
             continue
+        if not words:  # nothing but a comment behind a separator
+            continue
         if words[0] == "include":
             reading.problems.append(
                 f"{place}: other files are not included; put their lines in its place"

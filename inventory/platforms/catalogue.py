@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,6 +23,7 @@ from inventory.platforms.loader import (
     VOCABULARY_FILE,
     DefinitionError,
     LoadedDirectory,
+    is_definition,
     load_directory,
     load_families,
     load_vocabulary,
@@ -70,18 +74,46 @@ class _Catalogue:
     problems: Mapping[str, DefinitionError]
     #: The rules of all platforms.
     redaction: tuple[RedactionRule, ...]
+    #: Why no platform at all can be used: nobody knows which of them the directory would replace.
+    closed: DefinitionError | None = None
 
 
-_directory: Path | None = None
+class _OwnDirectory:
+    """A directory of the operator, looked at again at each question."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last_good: _Catalogue | None = None
+        self._failure = ""
+
+    def catalogue(self) -> _Catalogue:
+        """What comes along, and what the directory holds, or held when it could be read last."""
+        try:
+            self._last_good = _read_catalogue(self._path, _signature(self._path))
+        except OSError as error:
+            self._note(error.strerror or str(error))
+            return self._last_good or _closed_catalogue(self._path, self._failure)
+        self._note("")
+        return self._last_good
+
+    def _note(self, failure: str) -> None:
+        # First of all: what is logged is redacted, which asks for the catalogue.
+        before, self._failure = self._failure, failure
+        if failure and failure != before:
+            logger.error("platform.directory_unreadable", directory=str(self._path), error=failure)
+
+
+_directory: _OwnDirectory | None = None
 
 
 def use_directory(path: Path | None) -> None:
     """Take definitions of ``path`` as well; one replaces a platform of the same name.
 
-    The directory is looked at again at each question, so that a changed file counts at once.
+    The directory is looked at again at each question, so that a changed file counts at once. While
+    it cannot be listed, what it held before counts; without that no platform can be used.
     """
     global _directory
-    _directory = path
+    _directory = None if path is None else _OwnDirectory(path)
 
 
 def get_platform(name: str) -> PlatformDefinition:
@@ -91,8 +123,9 @@ def get_platform(name: str) -> PlatformDefinition:
     """
     catalogue = _catalogue()
     own_name = catalogue.aliases.get(name, name)
-    if own_name in catalogue.problems:
-        raise BrokenPlatform(own_name, catalogue.problems[own_name])
+    problem = catalogue.closed or catalogue.problems.get(own_name)
+    if problem is not None:
+        raise BrokenPlatform(own_name, problem)
     definition = catalogue.definitions.get(own_name)
     if definition is None:
         raise UnknownPlatform(name)
@@ -135,25 +168,35 @@ def _builtin() -> LoadedDirectory:
 
 
 def _catalogue() -> _Catalogue:
-    return _read_catalogue(_directory, _signature(_directory))
+    return _read_catalogue(None, ()) if _directory is None else _directory.catalogue()
 
 
-def _signature(directory: Path | None) -> _Signature:
-    if directory is None:
-        return ()
-    files = ((file.name, file.stat()) for file in sorted(directory.glob("*.toml")))
-    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in files)
+def _signature(directory: Path) -> _Signature:
+    """Raises OSError if the directory cannot be listed."""
+    entries = []
+    with os.scandir(directory) as listing:
+        for entry in listing:
+            # A link that leads nowhere, which the loader tells of, or a file that has just gone.
+            with suppress(FileNotFoundError):
+                if is_definition(entry.name):
+                    found = entry.stat()
+                    entries.append((entry.name, found.st_mtime_ns, found.st_size))
+    return tuple(sorted(entries))
 
 
 @lru_cache(maxsize=2)
-def _read_catalogue(directory: Path | None, _signature: _Signature) -> _Catalogue:
+def _read_catalogue(directory: Path | None, signature: _Signature) -> _Catalogue:
+    """Raises OSError if a file of ``signature`` has gone."""
     builtin = _builtin()
     definitions = dict(builtin.definitions)
     problems = {problem.path.stem: problem for problem in builtin.problems}
     if directory is not None:
         own = load_directory(directory, families=rule_families(), base=builtin.definitions)
-        for name in (file for file, *_ in _signature):
-            problems.pop(Path(name).stem, None)
+        read = own.definitions.keys() | {problem.path.stem for problem in own.problems}
+        for name in (Path(file).stem for file, *_ in signature):
+            if name not in read:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            problems.pop(name, None)
         definitions |= own.definitions
         problems |= {problem.path.stem: problem for problem in own.problems}
     for name, problem in problems.items():
@@ -168,6 +211,19 @@ def _read_catalogue(directory: Path | None, _signature: _Signature) -> _Catalogu
         aliases={alias: name for alias, name in aliases.items() if alias not in definitions},
         problems=problems,
         redaction=redaction,
+    )
+
+
+@lru_cache(maxsize=2)
+def _closed_catalogue(directory: Path, reason: str) -> _Catalogue:
+    """No platform, but the rules of those that come along, for messages."""
+    problem = DefinitionError(directory, "", f"cannot be listed: {reason}")
+    return _Catalogue(
+        definitions={},
+        aliases={},
+        problems={directory.name: problem},
+        redaction=_all_rules(_builtin().definitions),
+        closed=problem,
     )
 
 

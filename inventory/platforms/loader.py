@@ -58,13 +58,18 @@ class LoadedDirectory:
     problems: tuple[DefinitionError, ...]
 
 
+def is_definition(file_name: str) -> bool:
+    """Whether a file of this name holds a definition; editors leave hidden ones beside it."""
+    return file_name.endswith(".toml") and not file_name.startswith(".")
+
+
 def load_directory(
     path: Path,
     *,
     families: Mapping[str, RuleFamily],
     base: Mapping[str, PlatformDefinition] | None = None,
 ) -> LoadedDirectory:
-    """Definitions of all ``*.toml`` files in ``path``.
+    """Definitions of all ``*.toml`` files in ``path`` that are not hidden.
 
     ``families`` are the rule families that a file may name in ``rules``; ``base`` holds
     definitions of other directories that a file may extend. A broken file stops no other one: it
@@ -111,7 +116,8 @@ class _DirectoryLoader:
         families: Mapping[str, RuleFamily],
         base: Mapping[str, PlatformDefinition],
     ) -> None:
-        self._files = {file.stem: file for file in sorted(path.glob("*.toml"))}
+        files = (file for file in sorted(path.glob("*.toml")) if is_definition(file.name))
+        self._files = {file.stem: file for file in files}
         self._families = families
         self._base = base
         self._loaded: dict[str, PlatformDefinition] = {}

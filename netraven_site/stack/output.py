@@ -39,13 +39,21 @@ class ProcessLog:
         self._reader: threading.Thread | None = None
 
     def follow(self, stream: IO[bytes] | None) -> None:
-        """Take all lines of ``stream`` until it ends, in a thread."""
+        """Take all lines of ``stream`` until it ends, in a thread.
+
+        Raises RuntimeError if the system has no thread left; the stream is closed then.
+        """
         if stream is None:
             return
-        self._reader = threading.Thread(
+        reader = threading.Thread(
             target=self._read, args=(stream,), name=f"log-{self._name}", daemon=True
         )
-        self._reader.start()
+        try:
+            reader.start()
+        except RuntimeError:
+            stream.close()
+            raise
+        self._reader = reader
 
     def last_line(self) -> str:
         """The last line with text in it; empty when there was none."""

@@ -12,7 +12,7 @@ _ANSWER_SECONDS = 5.0
 
 
 def require_free(host: str, port: int, setting: str) -> None:
-    """Raise StackError, naming the setting to change, unless ``port`` can be listened on."""
+    """Raise StackError, naming the setting to change, unless ``port`` of ``host`` is free."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -20,6 +20,11 @@ def require_free(host: str, port: int, setting: str) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except (socket.gaierror, UnicodeError):
+        raise StackError(
+            f"'{host}' cannot be resolved; set the address that goes with {setting} to one of this "
+            "machine"
+        ) from None
     except OSError as error:
         raise StackError(
             f"port {port} on {host} cannot be used ({error.strerror}); set {setting} to a free port"

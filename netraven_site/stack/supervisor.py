@@ -74,7 +74,10 @@ def describe_exit(code: int) -> str:
     """What ``Popen.returncode`` means, in words."""
     if code >= 0:
         return f"ended with exit code {code}"
-    return f"was ended by {signal.Signals(-code).name}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:  # only two of the real-time signals have a name
+        return f"was ended by signal {-code}"
 
 
 def _is_stopped(child: int) -> bool:
@@ -101,6 +104,8 @@ class _Child:
         self._frozen_since: float | None = None
 
     def start(self) -> None:
+        """Raises OSError, or RuntimeError when there is no thread for the output."""
+        self._started_at = time.monotonic()
         account = self.spec.account
         self.process = subprocess.Popen(
             [
@@ -116,11 +121,10 @@ class _Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._started_at = time.monotonic()
         self.log.follow(self.process.stdout)
 
     def note_end(self) -> float:
-        """Clear up after the process has ended; the seconds until its restart."""
+        """Clear up after the process has ended or never began; the seconds until its restart."""
         now = time.monotonic()
         if now - self._started_at >= _HEALTHY_SECONDS:
             self.failures = 0
@@ -246,7 +250,7 @@ class Supervisor:
         for child in self._children.values():
             if child.process is None:
                 if time.monotonic() >= child.restart_at:
-                    child.start()
+                    self._start_again(child)
             elif child.is_frozen():
                 self._say(f"{child.spec.name} was stopped and does not go on; it is killed")
                 child.signal(signal.SIGKILL)
@@ -254,3 +258,12 @@ class Supervisor:
                 delay = child.note_end()
                 ending = describe_exit(child.last_exit)
                 self._say(f"{child.spec.name} {ending}; it starts again in {delay:.0f} s")
+
+    def _start_again(self, child: _Child) -> None:
+        # An exception would end this thread, and all that it has started with it.
+        try:
+            child.start()
+        except (OSError, RuntimeError) as error:
+            delay = child.note_end()
+            name, reason = child.spec.name, " ".join(str(error).split())
+            self._say(f"{name} could not be started: {reason}; it is tried again in {delay:.0f} s")

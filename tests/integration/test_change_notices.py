@@ -292,6 +292,12 @@ def test_two_listeners_on_one_port_are_refused() -> None:
         call_command("syslog", "--bind", "127.0.0.1", "--port", str(listener.port))
 
 
+@pytest.mark.parametrize("port", ["0", "-1", "70000"])
+def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+    with pytest.raises(CommandError, match="--port is 1 to 65535"):
+        call_command("syslog", "--bind", "127.0.0.1", "--port", port)
+
+
 def test_without_an_address_nobody_listens() -> None:
     with pytest.raises(CommandError, match="NETRAVEN_SYSLOG_BIND"):
         call_command("syslog")

@@ -17,10 +17,11 @@ from backups.engine.types import Collection
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition, get_platform
 from inventory.platforms.definition import Command, Pager, PrivilegedMode, Question, Role
-from tests.support.reading import LIMITS, device
+from tests.support.reading import LIMITS, credential, device, failure
 from tests.support.scripted_device import ENABLE_SECRET, PASSWORD, USERNAME, ScriptedPlayer
 from tests.support.scripted_device_script import load_script
 
+PLATFORMS = Path(__file__).parents[1] / "platforms"
 CONFIG = "hostname sw1\ninterface e1\n description uplink\nsnmp location here"
 RUNNING = Command(command="show running-config", role=Role.RUNNING)
 GENERIC = dataclasses.replace(
@@ -130,6 +131,17 @@ def test_a_required_privileged_mode_is_missed(lab: Lab) -> None:
     with pytest.raises(DeviceError) as caught:
         lab.read(session("sw1>"), with_(privileged_mode=PrivilegedMode.REQUIRED), enable=True)
     assert caught.value.category is ErrorCategory.ENABLE
+
+
+@pytest.mark.parametrize("secret", [None, "no"])
+def test_a_procurve_that_refuses_the_enable_secret_is_asked_once(
+    player: ScriptedPlayer, secret: str | None
+) -> None:
+    played = player.play(load_script(PLATFORMS / "hp_procurve" / "access.session.toml"))
+    target = device(played.port, platform="hp_procurve")
+    error = failure(target, credential(password=PASSWORD, enable_secret=secret))
+    assert error.category is ErrorCategory.ENABLE
+    assert played.sessions[0].count("enable") == 1
 
 
 def test_the_enable_secret_is_never_typed_at_the_prompt(lab: Lab) -> None:

@@ -5,6 +5,7 @@ Vault itself cannot be had here; ``tests.support.vault`` says what stands in for
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from backups.engine.errors import DeviceError, ErrorCategory
 from backups.targets import opened_credential
 from credentials import providers
 from credentials.models import Credential
+from credentials.providers import cache as cache_module
 from credentials.providers.cache import SecretCache
+from credentials.providers.errors import SecretUnavailable
 from credentials.services import (
     ProviderError,
     credential_create,
@@ -243,8 +246,40 @@ def test_what_vault_gave_is_kept_for_a_moment(
     assert vault.reads() == 3
 
 
-def test_what_fails_at_vault_is_said(vault: FakeVault, configure: Callable[..., None]) -> None:
+def test_who_keeps_nothing_asks_for_each_session_at_the_same_time() -> None:
+    cache, meeting = SecretCache(), threading.Barrier(4, timeout=5)
+
+    def ask() -> dict[str, str]:
+        meeting.wait()
+        return dict(SECRETS)
+
+    for _ in range(2):
+        all_at_once(4, lambda: cache.get("network/lab", 0, ask))
+
+
+@pytest.mark.parametrize("seconds", [0, 30])
+def test_a_vault_that_fails_is_left_alone_for_a_moment(seconds: float) -> None:
+    cache, asked = SecretCache(), list[float]()
+
+    def ask() -> dict[str, str]:
+        asked.append(seconds)
+        raise SecretUnavailable("Vault does not answer")
+
+    for _ in range(3):
+        with pytest.raises(SecretUnavailable, match="does not answer"):
+            cache.get("network/lab", seconds, ask)
+    assert len(asked) == 1
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]) -> None:
+    """Neither what Vault gave nor a failure is kept."""
     configure(vault_cache_seconds=0)
+    monkeypatch.setattr(cache_module, "_FAILURE_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_what_fails_at_vault_is_said(vault: FakeVault, configure: Callable[..., None]) -> None:
     credential = with_provider("vault", "network/lab")
     vault.is_sealed = True
     assert "Vault is sealed" in failure(credential)
@@ -268,13 +303,13 @@ def test_what_fails_at_vault_is_said(vault: FakeVault, configure: Callable[..., 
     assert "Vault refuses NetRaven the secret" in failure(credential)
 
 
+@pytest.mark.usefixtures("forgetful")
 def test_a_vault_that_is_not_there_is_said(fresh: None, configure: Callable[..., None]) -> None:
     credential = with_provider("vault", "network/lab")
-    configure(vault_cache_seconds=0)
     assert "set vault_address" in failure(credential)
     with running_vault() as gone:
         address = gone.address
-    configure(vault_address=address, vault_timeout_seconds=1, vault_cache_seconds=0)
+    configure(vault_address=address, vault_timeout_seconds=1)
     assert "nothing to log in to Vault with" in failure(credential)
     providers._the_vault.cache_clear()
     configure(vault_token=SecretStr(TOKEN))

@@ -41,11 +41,11 @@ def hosts() -> Iterator[SshHosts]:
         yield running
 
 
-def key_pair(kind: str, passphrase: str | None = None) -> tuple[str, str]:
+def key_pair(kind: str, passphrase: str | None = None, form: str = "openssh") -> tuple[str, str]:
     """Private and public half."""
     # Paramiko 4 cannot read half of the keys of one kind without a comment.
     key = asyncssh.generate_private_key(kind, comment="lab", **KEY_KINDS[kind])
-    private = key.export_private_key(passphrase=passphrase)
+    private = key.export_private_key(form, passphrase=passphrase)
     return private.decode(), key.export_public_key().decode()
 
 
@@ -64,10 +64,11 @@ def test_keyboard_interactive_only(hosts: SshHosts) -> None:
     assert error.category is ErrorCategory.AUTHENTICATION
 
 
+@pytest.mark.parametrize("form", ["openssh", "pkcs8-pem"])
 @pytest.mark.parametrize("passphrase", [None, "Open-1-sesame"])
 @pytest.mark.parametrize("kind", KEY_KINDS)
-def test_key(hosts: SshHosts, kind: str, passphrase: str | None) -> None:
-    private, public = key_pair(kind, passphrase)
+def test_key(hosts: SshHosts, kind: str, passphrase: str | None, form: str) -> None:
+    private, public = key_pair(kind, passphrase, form)
     host = hosts.start(SshHost(methods=["publickey"], keys=[public]))
     login = credential(password=None, ssh_key=private, ssh_key_passphrase=passphrase)
     assert b"hostname" in read(device(host.port), login).outputs[0].payload

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +17,13 @@ import pytest
 
 from netraven_site.stack import leftovers
 from netraven_site.stack.output import printable
-from netraven_site.stack.supervisor import ProcessSpec, Stage, Supervisor, restart_delay
+from netraven_site.stack.supervisor import (
+    ProcessSpec,
+    Stage,
+    Supervisor,
+    describe_exit,
+    restart_delay,
+)
 from tests.support.servers import wait_until
 
 _SLEEP = "import time; time.sleep(600)"
@@ -104,6 +112,47 @@ def test_a_process_that_ends_is_named_and_started_again(recorder: Recorder) -> N
     failure = recorder.supervisor.failure()
     assert failure is not None
     assert failure.startswith("child ended with exit code 3: reason (more in ")
+
+
+def _without_folder(recorder: Recorder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting needs the folder, and it has gone."""
+    folder.rmdir()
+    wait_until(lambda: len(recorder.said) > 2, "two failures to start")
+    folder.mkdir()
+
+
+def _without_thread(recorder: Recorder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the system has no thread left for the output."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        wait_until(lambda: len(recorder.said) > 2, "two failures to start")
+
+
+@pytest.mark.parametrize("hinder", [_without_folder, _without_thread])
+def test_what_cannot_be_started_again_is_tried_until_it_can(
+    recorder: Recorder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hinder: Callable[[Recorder, Path, pytest.MonkeyPatch], None],
+) -> None:
+    monkeypatch.setattr("netraven_site.stack.supervisor._FIRST_DELAY", 0.1)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    recorder.supervisor.start(replace(_spec(f"{_DEAF}; {_SLEEP}"), directory=folder))
+    os.kill(_shown_pid(recorder), signal.SIGKILL)
+    hinder(recorder, folder, monkeypatch)
+    assert recorder.said[0] == "child was ended by SIGKILL; it starts again in 0 s"
+    assert recorder.said[1].startswith("child could not be started: ")
+    assert recorder.said[1].endswith("; it is tried again in 0 s")
+    wait_until(lambda: len(recorder.shown) == 2, "the process runs again")
+
+
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    assert describe_exit(-(signal.SIGRTMIN + 1)) == f"was ended by signal {signal.SIGRTMIN + 1}"
 
 
 def test_what_does_not_stop_in_time_is_killed(recorder: Recorder) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.types import DeviceTarget, Transport
+from inventory.platforms import use_directory
 from tests.support.reading import LIMITS, credential, device, failure, nothing_left, read
 from tests.support.scripted_device import ENABLE_SECRET, PASSWORD, ScriptedPlayer
 from tests.support.scripted_device_script import load_script
@@ -39,6 +40,7 @@ def telnet(port: int, platform: str = "cisco_ios") -> DeviceTarget:
     [
         "cisco_ios/router",  # Netmiko has a Telnet driver with the usual log-in
         "huawei/router",  # it has one with a log-in of its own
+        "hp_procurve/access",
         "juniper_junos/braces",
         "vyos/commands",  # it has none
         "mikrotik_routeros/router7",
@@ -52,6 +54,7 @@ def test_telnet_reads_what_ssh_reads(player: ScriptedPlayer, case: str) -> None:
     with nothing_left():
         collection = read(telnet(over_telnet.port, platform), LOGIN)
     expected = read(device(over_ssh.port, platform=platform), LOGIN)
+    assert len(over_telnet.usernames) == 1
     assert [output.payload for output in collection.outputs] == [
         output.payload for output in expected.outputs
     ]
@@ -59,15 +62,50 @@ def test_telnet_reads_what_ssh_reads(player: ScriptedPlayer, case: str) -> None:
     assert collection.notes == ()
 
 
-@pytest.mark.parametrize("case", ["cisco_ios/router", "huawei/router", "vyos/commands"])
-def test_wrong_password(player: ScriptedPlayer, case: str) -> None:
+@pytest.mark.parametrize(
+    "case",
+    [
+        "cisco_ios/router",
+        "hp_procurve/access",
+        "huawei/router",
+        "ipinfusion_ocnos/leaf",
+        "nec_ix/ix2215",
+        "ruckus_fastiron/icx",
+        "tplink_jetstream/switch",
+        "vyos/commands",
+        "zte_zxros/olt",
+    ],
+)
+def test_a_wrong_password_is_sent_once(player: ScriptedPlayer, case: str) -> None:
     far = player.play(load_script(PLATFORMS / f"{case}.session.toml"), Transport.TELNET)
     started = time.monotonic()
     with nothing_left():
         error = failure(telnet(far.port, case.partition("/")[0]), credential(password="no"))
     assert error.category is ErrorCategory.AUTHENTICATION
     assert far.sessions == []
+    assert len(far.usernames) == 1
     assert time.monotonic() - started < LIMITS.login_timeout + 2
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the operator."""
+    use_directory(tmp_path)
+    yield tmp_path
+    use_directory(None)
+
+
+def test_a_log_in_of_netmiko_sends_a_wrong_password_once(
+    player: ScriptedPlayer, directory: Path
+) -> None:
+    """Its own loop writes it again whenever it is asked."""
+    text = 'extends = "cisco_ios"\ntelnet_driver = "furukawa_fitelnet_telnet"\n'
+    (directory / "fitelnet.toml").write_text(text)
+    script = load_script(PLATFORMS / "cisco_ios" / "router.session.toml")
+    far = player.play(script, Transport.TELNET)
+    error = failure(telnet(far.port, "fitelnet"), credential(password="no"))
+    assert error.category is ErrorCategory.AUTHENTICATION
+    assert len(far.usernames) == 1
 
 
 def test_log_in_is_quick(player: ScriptedPlayer) -> None:
@@ -100,9 +138,9 @@ def server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
             thread.join(20)
 
 
-def talk_failure(talk: Callable[[socket.socket], None]) -> DeviceError:
+def talk_failure(talk: Callable[[socket.socket], None], platform: str = "cisco_ios") -> DeviceError:
     with server(talk) as port, nothing_left():
-        return failure(telnet(port), LOGIN, limits=QUICK)
+        return failure(telnet(port, platform), LOGIN, limits=QUICK)
 
 
 def read_to(connection: socket.socket, end: bytes) -> bytes:
@@ -123,6 +161,20 @@ def test_hangs_up_after_the_password() -> None:
     error = talk_failure(talk)
     assert error.category is ErrorCategory.AUTHENTICATION
     assert "after the password" in error.message
+
+
+def test_questions_that_are_painted_on_the_screen() -> None:
+    """As a ProCurve does, with a key to press before the log-in."""
+    heard = []
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"\x1b[2J\x1b[1;1HProCurve\r\nPress any key to continue\x1b[24;1H")
+        heard.append(read_to(connection, b"\r"))
+        connection.sendall(b"\x1b[1;24r\x1b[24;1HUsername: \x1b[?25h\x1b[24;11H")
+        heard.append(read_to(connection, b"\r"))
+
+    talk_failure(talk, "hp_procurve")
+    assert heard == [b"\r", b"netops\r"]
 
 
 def test_hangs_up_before_the_log_in() -> None:

@@ -113,6 +113,14 @@ def test_a_name_with_many_addresses_takes_no_longer(
     assert time.monotonic() - started < 2
 
 
+def test_a_link_local_address_is_connected_to_on_its_link() -> None:
+    """Without the link the system refuses to connect at all."""
+    allowed = [ipaddress.ip_network("fe80::/10")]
+    error = failure("fe80::1%lo", allowed=allowed)
+    assert error.category is ErrorCategory.CONNECTION_TIMEOUT
+    assert "Invalid argument" not in error.message
+
+
 @pytest.mark.parametrize("name", ["no-such-host.invalid", "a" * 300, "..", "x" * 64 + ".example"])
 def test_names_that_cannot_be_resolved(name: str) -> None:
     assert failure(name).category is ErrorCategory.DNS_FAILURE

@@ -19,7 +19,7 @@ from backups.engine.netmiko_collector.ssh import SSHSession, client_arguments
 from backups.engine.netmiko_collector.telnet import (
     GenericTelnetSession,
     PlainTelnetSession,
-    TelnetSession,
+    VendorTelnetSession,
 )
 from backups.engine.types import DeviceTarget, Transport
 from credentials.secret import DeviceCredential
@@ -28,6 +28,21 @@ from inventory.platforms import PlatformDefinition
 _GENERIC_TELNET = "generic_telnet"
 #: Their log-in is the usual one; another class that has one of its own knows its vendor.
 _USUAL_LOG_IN = (BaseConnection.telnet_login, CiscoBaseConnection.telnet_login)
+#: Drivers that have one of their own and ask no more than the usual one and the questions of their
+#: platform: it narrows patterns, or negotiates options, which our channel does by itself.
+_USUAL_IN_FACT = frozenset(
+    {
+        "brocade_fastiron_telnet",
+        "hp_procurve_telnet",
+        "huawei_telnet",
+        "ipinfusion_ocnos_telnet",
+        "nec_ix_telnet",
+        "raisecom_ros_telnet",
+        "ruckus_fastiron_telnet",
+        "tplink_jetstream_telnet",
+        "zte_zxros_telnet",
+    }
+)
 
 
 def driver_for(platform: PlatformDefinition, transport: Transport) -> type[Session]:
@@ -93,4 +108,5 @@ def _session_type(name: str, driver: type[Any], transport: Transport) -> type[Se
         return SSHSession
     if name == _GENERIC_TELNET:
         return GenericTelnetSession
-    return PlainTelnetSession if driver.telnet_login in _USUAL_LOG_IN else TelnetSession
+    is_usual = name in _USUAL_IN_FACT or driver.telnet_login in _USUAL_LOG_IN
+    return PlainTelnetSession if is_usual else VendorTelnetSession

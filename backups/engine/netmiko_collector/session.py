@@ -38,7 +38,7 @@ from inventory.platforms.definition import PrivilegedMode, Role
 _GLANCE_SECONDS = 0.05
 #: Silence after which a device that showed no prompt yet is nudged with an empty line.
 _NUDGE_SECONDS = 1.0
-#: How much of the end of a greeting is searched for a question.
+#: How much of the end of what was said is searched for a question.
 _QUESTION_BYTES = 4096
 
 #: Lines of one answer that may look like the prompt while the device pauses behind them.
@@ -70,6 +70,8 @@ class Session(BaseConnection):
         self._guard = guard
         self._prompt = Prompt.of(platform, b"")
         self._greeting = b""
+        #: What the device may still ask before its first prompt.
+        self._unanswered = list(platform.questions)
         #: Shapes of the lines above each prompt: modes, roles in a cluster, a clock.
         self._context: frozenset[bytes] = frozenset()
         #: Whether Netmiko has to look for a prompt that is nothing but a sign.
@@ -231,18 +233,30 @@ class Session(BaseConnection):
 
     def _answer_questions(self) -> None:
         """Answer what the device asks before its first prompt."""
-        unanswered = list(self._platform.questions)
         said = bytearray()
-        while unanswered and self._more(said, _NUDGE_SECONDS):
-            del said[:-_QUESTION_BYTES]
-            text = plain(bytes(said)).decode("utf-8", "replace")
-            found = next((entry for entry in unanswered if entry.pattern.search(text)), None)
-            if found is not None:
-                unanswered.remove(found)
-                self.write_channel(found.answer + self.RETURN)
-                said.clear()
-            elif looks_like_prompt(said, self._platform):
+        while self._unanswered and self._more(said, _NUDGE_SECONDS):
+            if not self._answer(said) and looks_like_prompt(said, self._platform):
                 return
+
+    def _answer(self, said: bytearray) -> bool:
+        """Answer what ``said`` asks, and empty it; False if it asks nothing."""
+        answer = self._take_answer(said)
+        if answer is None:
+            return False
+        self.write_channel(answer + self.RETURN)
+        said.clear()
+        return True
+
+    def _take_answer(self, said: bytes | bytearray) -> str | None:
+        """The answer to what ``said`` asks, given once; None if it asks nothing."""
+        if not self._unanswered:
+            return None
+        text = plain(bytes(said[-_QUESTION_BYTES:])).decode("utf-8", "replace")
+        found = next((entry for entry in self._unanswered if entry.pattern.search(text)), None)
+        if found is None:
+            return None
+        self._unanswered.remove(found)
+        return found.answer
 
     def _learn_prompt(self) -> None:
         """Find out the prompt, and make sure of it: an empty line has to bring it again."""
@@ -268,12 +282,23 @@ class Session(BaseConnection):
         )
 
     def _read_to_any_prompt(self, said: bytearray, expected: bytes | None, give_up: float) -> None:
-        """Add to ``said`` until its last line is ``expected`` or looks like a prompt."""
+        """Add to ``said`` until its last line is ``expected`` or looks like a prompt.
+
+        A slow device asks its questions while the prompt is waited for.
+        """
         quiet_since = time.monotonic()
+        heard = bytearray()
         while time.monotonic() < give_up:
+            before = len(said)
             spoke = self._more(said, _GLANCE_SECONDS)
+            heard += said[before:]
             line = last_line(said)[0].strip()
-            if line == expected or (not spoke and self._may_be_prompt(line)):
+            if line == expected:
+                return
+            if not spoke and self._answer(heard):
+                said.clear()
+                spoke = True
+            elif not spoke and self._may_be_prompt(line):
                 return
             if spoke:
                 quiet_since = time.monotonic()
@@ -296,6 +321,7 @@ class Session(BaseConnection):
             return False
         # A refused secret is asked for again, and Netmiko would wait for another prompt.
         self.read_timeout_override = self._limits.login_timeout
+        self.ansi_escape_codes = True  # some devices paint their prompt
         self.base_prompt = self._prompt.name
         self._is_bare = not self._prompt.name
         try:

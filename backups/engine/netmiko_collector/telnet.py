@@ -45,6 +45,9 @@ _REFUSED = re.compile(
     r"|% ?bad|error:",
     re.IGNORECASE,
 )
+#: The cursor goes to a place of the screen, or to the next line (ECMA-48).
+_MOVES = re.compile(rb"\x1b(?:\[[0-9;]{0,20}H|E)")
+_LAST_MOVES = re.compile(rb"(?:\x1b\[[0-9;?]{0,20}[A-Za-z])++\Z")
 _REFUSED_LOG_IN = (
     "the device refused the log-in; check the user name and password of the credential"
 )
@@ -119,6 +122,7 @@ class TelnetSession(Session):
 
     def __init__(self, *, stream: socket.socket | paramiko.Channel, **arguments: Any) -> None:
         self._stream = stream
+        self._password_sent = False
         super().__init__(**arguments)
 
     def establish_connection(self, width: int = 511, height: int = 1000) -> None:
@@ -133,6 +137,10 @@ class TelnetSession(Session):
             self.telnet_login()
         except (NetmikoAuthenticationException, ReadTimeout) as error:
             raise self._log_in_failure() from error
+        except (DeviceError, ConnectionError) as error:
+            if self._password_sent and _is_hang_up(error):
+                raise DeviceError(ErrorCategory.AUTHENTICATION, _HUNG_UP) from error
+            raise
         finally:
             self.read_timeout_override = None
         # What comes next looks for the prompt, or for a question.
@@ -148,6 +156,39 @@ class TelnetSession(Session):
         return DeviceError(ErrorCategory.READ_TIMEOUT, NO_PROMPT)
 
 
+def _is_hang_up(error: DeviceError | ConnectionError) -> bool:
+    return isinstance(error, ConnectionError) or error.category is ErrorCategory.SESSION_DROPPED
+
+
+class VendorTelnetSession(TelnetSession):
+    """The same for a driver whose log-in asks what those of other vendors do not.
+
+    Netmiko sends a password that was refused again, up to the number at which devices lock the
+    account.
+    """
+
+    #: How often the password may still be written; None while nobody logs in.
+    _sendings_left: int | None = None
+
+    def telnet_login(self, *args: Any, **kwargs: Any) -> str:
+        """See Netmiko. Raises DeviceError."""
+        self._sendings_left = 2 if self.username == self.password else 1
+        try:
+            return super().telnet_login(*args, **kwargs)
+        finally:
+            self._sendings_left = None
+
+    def write_channel(self, out_data: str) -> None:
+        """See Netmiko. Raises DeviceError when the log-in would write the password once more."""
+        is_password = bool(self.password) and out_data.rstrip("\r\n") == self.password
+        if is_password and self._sendings_left is not None:
+            if not self._sendings_left:
+                raise DeviceError(ErrorCategory.AUTHENTICATION, _REFUSED_LOG_IN)
+            self._sendings_left -= 1
+            self._password_sent = not self._sendings_left
+        super().write_channel(out_data)
+
+
 class PlainTelnetSession(TelnetSession):
     """The same for a driver whose log-in is user name, password and prompt.
 
@@ -159,16 +200,14 @@ class PlainTelnetSession(TelnetSession):
         """Answer what the device asks until it shows its prompt. Raises DeviceError."""
         give_up = time.monotonic() + self._limits.login_timeout
         credentials = {_ASKS_FOR_NAME: self.username, _ASKS_FOR_PASSWORD: self.password or ""}
-        questions = {entry.pattern: entry.answer for entry in self._platform.questions}
         said = bytearray()
         while time.monotonic() < give_up:
-            self._hear(said, give_up, password_sent=_ASKS_FOR_PASSWORD not in credentials)
-            line = last_line(said)[0].decode("utf-8", "replace").strip()
-            text = plain(bytes(said)).decode("utf-8", "replace")
-            answer = _take_answer(credentials, line)
+            self._hear(said, give_up)
+            line = _question_line(said)
+            answer = _take_credential(credentials, line)
+            self._password_sent = _ASKS_FOR_PASSWORD not in credentials
             if answer is None:
-                asked = next((pattern for pattern in questions if pattern.search(text)), None)
-                answer = None if asked is None else questions.pop(asked)
+                answer = self._take_answer(said)
             if answer is not None:
                 # A line feed behind it would answer the next question, too, on many devices.
                 self.write_channel(answer + "\r")
@@ -177,22 +216,26 @@ class PlainTelnetSession(TelnetSession):
                 return ""
         raise self._log_in_failure()
 
-    def _hear(self, said: bytearray, give_up: float, *, password_sent: bool) -> None:
+    def _hear(self, said: bytearray, give_up: float) -> None:
         """Add what the device says up to its next pause; wake it if that is nothing at all."""
         wait = _FIRST_WORD_SECONDS
-        try:
-            while time.monotonic() < give_up and (chunk := self.channel.read_bytes(wait)):
-                said += chunk
-                wait = _SETTLE_SECONDS
-        except DeviceError as error:
-            if error.category is ErrorCategory.SESSION_DROPPED and password_sent:
-                raise DeviceError(ErrorCategory.AUTHENTICATION, _HUNG_UP) from error
-            raise
+        while time.monotonic() < give_up and (chunk := self.channel.read_bytes(wait)):
+            said += chunk
+            wait = _SETTLE_SECONDS
         if not said and not self.channel.intake.tail:
             self.write_channel(self.RETURN)
 
 
-def _take_answer(credentials: dict[re.Pattern[str], str], line: str) -> str | None:
+def _question_line(said: bytearray) -> str:
+    """The last line of ``said`` without blanks around it.
+
+    Some devices paint each line at its place on the screen, and put the cursor behind it.
+    """
+    painted = _MOVES.sub(b"\n", _LAST_MOVES.sub(b"", bytes(said[-TAIL_BYTES:])))
+    return last_line(painted)[0].decode("utf-8", "replace").strip()
+
+
+def _take_credential(credentials: dict[re.Pattern[str], str], line: str) -> str | None:
     """What ``line`` asks for, taken out of ``credentials``; None when it asks for nothing.
 
     Raises DeviceError when it asks once more.

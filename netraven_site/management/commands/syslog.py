@@ -14,6 +14,8 @@ from netraven_site.stack.errors import StackError
 from netraven_site.stack.output import tolerant
 from netraven_site.syslog.listener import Listener
 
+_LAST_PORT = 65535
+
 
 class Command(StackCommand):
     help = (
@@ -33,6 +35,8 @@ class Command(StackCommand):
             raise CommandError(
                 "no address to listen on: set NETRAVEN_SYSLOG_BIND or give --bind, '::' for all"
             )
+        if not 1 <= port <= _LAST_PORT:
+            raise CommandError(f"--port is 1 to {_LAST_PORT}")
         try:
             asyncio.run(Listener(config, say=tolerant(self._print)).run(str(address), port))
         except (StackError, ValueError) as error:

@@ -23,6 +23,7 @@ from inventory.platforms.definition import Command, Role
 
 IOS = get_platform("cisco_ios")
 NXOS = get_platform("cisco_nxos")
+ROUTEROS = get_platform("mikrotik_routeros")
 JUNOS = get_platform("juniper_junos")
 LINUX = get_platform("linux")
 EXOS = get_platform("extreme_exos")
@@ -185,6 +186,20 @@ def test_rejection_is_told_from_other_trouble() -> None:
     assert rejection(IOS, "hostname a\n% Invalid input\nend\n") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("aruba_os", "Module Configuration Manager is busy. Please try later."),
+        ("cisco_nxos", "Cmd exec error."),
+        ("cisco_nxos", "Error: AAA authorization failed AAA_AUTHOR_STATUS_METHOD=16(0x10)"),
+        ("hp_procurve", "Not authorized to run this command."),
+        ("mikrotik_routeros", "action timed out - try again, if error continues contact support"),
+    ],
+)
+def test_one_line_instead_of_a_configuration_without_an_end(name: str, line: str) -> None:
+    assert rejection(get_platform(name), f"{line}\n") == line
+
+
 def test_a_quoted_line_is_bounded() -> None:
     line = rejection(IOS, "% Invalid " + "x" * 100_000)
     assert line is not None
@@ -226,3 +241,19 @@ def test_lines_that_no_whole_configuration_holds(line: str) -> None:
     assert suspicions(JUNOS, [whole]) == []
     (reason,) = suspicions(JUNOS, [cut])
     assert reason.startswith("The output holds what no whole configuration does: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_trusted"),
+    [
+        ('#error exporting "/interface/lte" (timeout)', False),
+        ("#interrupted", False),
+        ('#error exporting "/interface/lte"', True),  # on models without it, at each export
+        ("# interrupted at the customer's wish", True),
+    ],
+)
+def test_an_export_of_routeros_that_lacks_a_menu(line: str, is_trusted: bool) -> None:
+    head = "# 2026-11-30 10:00:00 by RouterOS 7.16.1\n"
+    body = "".join(f"/ip address add address=192.0.2.{n}/32 interface=lo\n" for n in range(30))
+    answer = Answer(command="/export", text=f"{head}{body}{line}\n{body}")
+    assert (suspicions(ROUTEROS, [answer]) == []) == is_trusted

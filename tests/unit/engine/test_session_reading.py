@@ -46,18 +46,24 @@ class Pieces:
         self.written.append(text)
 
 
-def asked(*pieces: bytes) -> tuple[bytes, list[str]]:
-    """The answer to a command that comes in ``pieces``, and what was typed meanwhile."""
+def over(channel: Pieces, platform: str = "generic") -> SSHSession:
+    """A session over ``channel``."""
     session = SSHSession(
-        platform=get_platform("generic"),
+        platform=get_platform(platform),
         limits=LIMITS,
         policy=HostKeyPolicy(None, HostKeyMode.TOFU, host="the device"),
         client_arguments={"pkey": None},
         host="192.0.2.1",
         device_type="cisco_ios",
     )
-    channel = Pieces(b"sw1#", SILENCE, b"\r\nsw1#", *pieces)
     session._bounded = cast(BoundedChannel, channel)
+    return session
+
+
+def asked(*pieces: bytes) -> tuple[bytes, list[str]]:
+    """The answer to a command that comes in ``pieces``, and what was typed meanwhile."""
+    channel = Pieces(b"sw1#", SILENCE, b"\r\nsw1#", *pieces)
+    session = over(channel)
     session._learn_prompt()
     channel.written.clear()
     return session.ask("show run", role=Role.RUNNING), channel.written
@@ -91,3 +97,27 @@ def test_a_device_that_never_stops_showing_its_prompt_is_given_up() -> None:
     with pytest.raises(DeviceError, match="cannot be told from its text") as caught:
         asked(b"show run\r\na\r\nsw1#", *pieces)
     assert caught.value.category is ErrorCategory.READ_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("platform", "question", "answer"),
+    [
+        ("fortinet", b"(Press 'a' to accept):", "a"),
+        ("huawei", b"The password needs to be changed. Change now? [Y/N]", "N"),
+        (
+            "paloalto_panos",
+            b"Do you accept and acknowledge the statement above? (yes/no) : ",
+            "yes",
+        ),
+    ],
+)
+def test_a_question_that_comes_late_is_answered(
+    platform: str, question: bytes, answer: str
+) -> None:
+    shown = b"\r\na@fw1> "
+    channel = Pieces(b"Welcome\r\n", SILENCE, question, SILENCE, shown, SILENCE, shown)
+    session = over(channel, platform)
+    session._answer_questions()
+    session._learn_prompt()
+    assert channel.written == [f"{answer}\n", "\n"]
+    assert session.prompt_text == "a@fw1>"

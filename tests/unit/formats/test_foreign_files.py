@@ -286,6 +286,11 @@ def test_what_is_wrong_with_a_line_of_cloginrc(line: str, words: str) -> None:
     assert SECRET not in str(problems)
 
 
+def test_a_comment_behind_a_separator_says_nothing() -> None:
+    reading = rancid("r;cisco;up", ";# old\nadd user * u\n  ;#\nadd password * p\n")
+    assert reading.problems == []
+
+
 # --- NetBox -------------------------------------------------------------------------------------
 
 

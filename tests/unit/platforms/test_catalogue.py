@@ -12,6 +12,7 @@ from backups.engine.redaction import Redactor
 from inventory.platforms import (
     BrokenPlatform,
     UnknownPlatform,
+    all_redaction_rules,
     get_platform,
     platform_names,
     platform_problems,
@@ -101,3 +102,39 @@ def test_a_broken_file_is_refused_and_the_others_go_on(directory: Path) -> None:
         "cisco_ios.toml: prompts: unknown key"
     ]
     assert "cisco_ios" not in platform_names()
+
+
+OURS = 'extends = "cisco_ios"\ntitle = "Ours"\n'
+
+
+def test_a_directory_that_vanishes_takes_no_rules_along(directory: Path) -> None:
+    (directory / "cisco_ios.toml").write_text(OURS)
+    assert get_platform("cisco_ios").title == "Ours"
+    away = directory.rename(directory.with_name("away"))
+    assert get_platform("cisco_ios").title == "Ours"
+    away.rename(directory)
+    (directory / "cisco_ios.toml").write_text(OURS.replace("Ours", "Ours again"))
+    assert get_platform("cisco_ios").title == "Ours again"
+
+
+def test_no_platform_is_used_while_nobody_knows_which_ones_are_replaced(directory: Path) -> None:
+    directory.rmdir()
+    for name in ("cisco_ios", "huawei_vrp", "lab_os"):
+        with pytest.raises(BrokenPlatform, match="cannot be listed: No such file or directory"):
+            get_platform(name)
+    assert len(platform_problems()) == 1
+    assert all_redaction_rules(), "messages are redacted all the same"
+
+
+def test_what_an_editor_leaves_in_the_directory_does_no_harm(directory: Path) -> None:
+    (directory / "cisco_ios.toml").write_text(OURS)
+    (directory / ".#cisco_ios.toml").symlink_to("somebody@host.4711")
+    assert get_platform("cisco_ios").title == "Ours"
+    assert platform_problems() == ()
+
+
+def test_a_link_that_leads_nowhere_breaks_its_own_platform_only(directory: Path) -> None:
+    (directory / "cisco_ios.toml").symlink_to(directory / "missing")
+    assert get_platform("cisco_nxos").name == "cisco_nxos"
+    with pytest.raises(BrokenPlatform, match=r"cisco_ios\.toml: cannot be read"):
+        get_platform("cisco_ios")
