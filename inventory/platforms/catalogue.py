@@ -89,12 +89,14 @@ class _OwnDirectory:
     def catalogue(self) -> _Catalogue:
         """What comes along, and what the directory holds, or held when it could be read last."""
         try:
-            self._last_good = _read_catalogue(self._path, _signature(self._path))
+            found = _read_catalogue(self._path, _signature(self._path))
         except OSError as error:
-            self._note(error.strerror or str(error))
-            return self._last_good or _closed_catalogue(self._path, self._failure)
+            reason = error.strerror or str(error)
+            self._note(reason)
+            return self._last_good or _closed_catalogue(self._path, reason)
         self._note("")
-        return self._last_good
+        self._last_good = found
+        return found
 
     def _note(self, failure: str) -> None:
         # First of all: what is logged is redacted, which asks for the catalogue.
