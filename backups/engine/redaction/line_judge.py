@@ -24,6 +24,7 @@ from inventory.platforms.definition import (
 _NAME_LENGTH = 48
 _BLANK_RUN = re.compile(r"[ \t]+")
 _CONTINUED = "\\"
+_MANY_ASKS = 8
 # Stands between a name and its value, and is no value itself.
 _SEPARATOR = re.compile(r"(?:[:=]=?>?|[-=]?>|\.{2,}:?)[ \t]+(?=\S)")
 _IN_OTHER_LINES = frozenset({ValueKind.BELOW, ValueKind.SECTION})
@@ -130,7 +131,11 @@ class LineJudge:
         if candidate.reaches_further and written.lower() != candidate.word:
             return False
         alone = start == 0 or line[start - 1] not in IN_NAME
-        for ask in candidate.rules[alone][written == candidate.word].possible(line, end):
+        asks = candidate.rules[alone][written == candidate.word].possible(line, end)
+        # Free text is looked for once where each of many rules would ask for it in the end.
+        if len(asks) >= _MANY_ASKS and self._in_prose(state, start):
+            asks = tuple(ask for ask in asks if ask.prose)
+        for ask in asks:
             position = _value_position(ask, line, end)
             if position < 0 or not self._stands_right(ask, state, start):
                 continue

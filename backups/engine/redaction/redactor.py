@@ -202,7 +202,7 @@ def _single_spaced_findings(
     matcher: Matcher, lines: Sequence[str], text: str, numbers: Container[int] | None = None
 ) -> Findings:
     """What the rules find in ``lines``, read with single blanks between words."""
-    spaced = single_spaced(lines, text)
+    spaced = single_spaced(lines)
     if spaced is None:
         return matcher.findings(lines, text, numbers)
     findings = matcher.findings(spaced.lines, spaced.text, numbers)

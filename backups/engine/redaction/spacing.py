@@ -8,13 +8,12 @@ a value then, inside "cmds".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from backups.engine.redaction.disguises import Reading
 
-# Both begin with what has to be there, which Python looks for fast, and look back from there.
-_TWO_BLANKS = re.compile(r"  (?<=\S  )[ \t]*(?=\S)")
-_TAB = re.compile(r"\t(?:(?<=\S\t)|(?<=\S \t))[ \t]*(?=\S)")
+#: Two blanks or a tab between words.
+_UNUSUAL_BLANKS = re.compile(r"(?<=\S)(?:[ \t]{2,}|\t)(?=\S)")
 _FURTHER_BLANKS = re.compile(r"(?<=\S[ \t])[ \t]+(?=\S)")
 
 _ESCAPED = '\\"'
@@ -41,29 +40,27 @@ def _blanked(name: re.Match[str]) -> str:
     return f"{indent} {plain} {' ' * len(behind)}"
 
 
-def single_spaced(lines: Sequence[str], text: str) -> Reading | None:
+def single_spaced(lines: Sequence[str]) -> Reading | None:
     """How ``lines`` read with single blanks between words, or None if they have no others.
 
-    ``text`` is the joined lines. Blanks at the begin and the end of a line stay.
+    Blanks at the begin and the end of a line stay.
     """
-    numbers = {*_with(_TWO_BLANKS, text)}
-    if "\t" in text:
-        numbers.update(_with(_TAB, text))
+    bodies = [*map(str.lstrip, lines)]
+    # Most texts have none; to see that in one piece is quicker than line by line.
+    joined = "\n".join(bodies)
+    if "  " not in joined and "\t" not in joined:
+        return None
+    numbers = frozenset(
+        number
+        for number, body in enumerate(bodies)
+        if ("  " in body or "\t" in body) and _UNUSUAL_BLANKS.search(lines[number])
+    )
     if not numbers:
         return None
     read = [*lines]
     for number in numbers:
         read[number] = _single_spaced(lines[number])
-    return Reading(read, "\n".join(read), frozenset(numbers), _FURTHER_BLANKS)
-
-
-def _with(pattern: re.Pattern[str], text: str) -> Iterator[int]:
-    """Numbers of the lines in which ``pattern`` is found."""
-    number = position = 0
-    for match in pattern.finditer(text):
-        number += text.count("\n", position, match.start())
-        position = match.start()
-        yield number
+    return Reading(read, "\n".join(read), numbers, _FURTHER_BLANKS)
 
 
 def _single_spaced(line: str) -> str:

@@ -75,7 +75,7 @@ def test_blanks_at_the_ends_of_a_quoted_value_go_with_it() -> None:
 
 def test_text_without_further_blanks_is_read_as_it_is() -> None:
     lines = ["interface Ethernet1", "    description two words", "\tshutdown  ", ""]
-    assert single_spaced(lines, "\n".join(lines)) is None
+    assert single_spaced(lines) is None
 
 
 EOS_JSON = """\
