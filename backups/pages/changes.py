@@ -38,7 +38,7 @@ from inventory.visibility import of_visible_devices, scope_of
 _LINES_SHOWN = 500
 _MOST_AT_ONCE = 250
 #: Of each entry two texts are read and compared.
-_ENTRIES = 10
+_ENTRIES = 8
 _NOTED = {"no": False, "yes": True}
 
 
