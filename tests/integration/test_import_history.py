@@ -180,8 +180,9 @@ def test_a_clock_that_was_ahead_spoils_no_other_date(foreign: Foreign, device: D
 def test_our_own_history_stays_the_newest(foreign: Foreign, device: Device) -> None:
     backup_store(device=device, outcome=backup_outcome(config("vlan 77")), label=LABEL)
     snapshots_commit(device_id=device.pk)
+    Snapshot.objects.update(collected_at=datetime(2025, 1, 1, tzinfo=UTC))
     three_versions(foreign)
-    foreign.commit(datetime.now(UTC).isoformat(), core1=config("vlan 5"))
+    foreign.commit("2025-01-02T00:00:00Z", core1=config("vlan 5"))
     (row,) = imported(foreign)
     assert (row["stored"], row["overtaken"]) == (3, 1)
     own = snapshot_get(device=device)

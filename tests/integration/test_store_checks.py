@@ -45,7 +45,9 @@ def test_a_store_that_was_never_checked_says_what_to_do(
     client: Client, git_directory: Path
 ) -> None:
     assert store_check_last() is None
-    assert "never: run <code>python manage.py verify_store" in page(client)
+    shown = page(client)
+    assert "never; the scheduler asks for one every Sunday" in shown
+    assert "run <code>python manage.py verify_store" in shown
     assert "the check of the store" not in troubles()
 
 
