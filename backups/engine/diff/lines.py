@@ -135,15 +135,19 @@ class _Alignment:
         Lines that stand there once; failing that, lines that stand on both sides equally often,
         the first with the first.
         """
+        old_single = _single_places(self._old, stretch.old_start, stretch.old_end)
+        new_single = _single_places(self._new, stretch.new_start, stretch.new_end)
+        pairs = [(old_single[line], new_single[line]) for line in old_single.keys() & new_single]
+        return _longest_rising(sorted(pairs or self._even_pairs(stretch)))
+
+    def _even_pairs(self, stretch: _Stretch) -> list[tuple[int, int]]:
         old_places = _places(self._old, stretch.old_start, stretch.old_end)
         new_places = _places(self._new, stretch.new_start, stretch.new_end)
         shared = old_places.keys() & new_places.keys()
-        single = [line for line in shared if len(old_places[line]) == len(new_places[line]) == 1]
-        even = single or [line for line in shared if len(old_places[line]) == len(new_places[line])]
-        pairs = [
+        even = [line for line in shared if len(old_places[line]) == len(new_places[line])]
+        return [
             pair for line in even for pair in zip(old_places[line], new_places[line], strict=True)
         ]
-        return _longest_rising(sorted(pairs))
 
     def _by_difflib(self, stretch: _Stretch) -> list[tuple[int, int]]:
         matcher = difflib.SequenceMatcher(
@@ -161,6 +165,16 @@ class _Alignment:
 
 def _as_change(stretch: _Stretch) -> Change:
     return Change(stretch.old_start, stretch.old_end, stretch.new_start, stretch.new_end)
+
+
+def _single_places(lines: Sequence[str], start: int, end: int) -> dict[str, int]:
+    """Where the lines stand that stand there once."""
+    part = lines[start:end]
+    last = dict(zip(part, range(start, end), strict=True))
+    if len(last) == len(part):
+        return last
+    first = dict(zip(reversed(part), range(end - 1, start - 1, -1), strict=True))
+    return {line: place for line, place in last.items() if first[line] == place}
 
 
 def _places(lines: Sequence[str], start: int, end: int) -> dict[str, list[int]]:
