@@ -78,8 +78,12 @@ def maintain_git_store() -> None:
 @shared_task(name="jobs.verify_store", ignore_result=True, acks_late=False)
 def verify_store() -> None:
     """Check the whole store. What is wrong is told on the page of the system, and here in short."""
-    with database_use(for_long=True):
-        report = store_verify(progress=_nobody_watches)
+    try:
+        with database_use(for_long=True):
+            report = store_verify(progress=_nobody_watches)
+    except DeviceError as error:
+        logger.warning("git_store.not_verified", error=error.message)
+        return
     checked, found = dict(report.checked), {kind.value: n for kind, n in report.counts.items()}
     if report.is_clean:
         logger.info("git_store.verified", checked=checked)

@@ -71,10 +71,10 @@ class ForeignHistory:
     def __init__(self, path: Path, history_format: HistoryFormat) -> None:
         try:
             directory = path / ".git" if (path / ".git").is_dir() else path
-            is_one = (directory / "HEAD").is_file() and (directory / "objects").is_dir()
+            is_repository = (directory / "HEAD").is_file() and (directory / "objects").is_dir()
         except OSError as error:
             raise NoHistory(f"{path} cannot be read ({error.strerror})") from None
-        if not is_one:
+        if not is_repository:
             raise NoHistory(f"{path} is no Git repository; give the directory that git would take")
         self._git = GitCommand(directory.absolute())
         self._format = history_format

@@ -14,7 +14,7 @@ from backups.engine.errors import DeviceError
 from backups.engine.git import copying
 from backups.engine.git.command import OutputSink
 from backups.engine.git.failures import damaged, os_errors_named, store_failure
-from backups.engine.git.layout import refuse_foreign_folder
+from backups.engine.git.layout import holds_objects, refuse_foreign_folder
 from backups.engine.git.maintenance import MAINTENANCE
 from backups.engine.git.rebuild import Rebuild
 from backups.engine.git.store import GitStore
@@ -65,13 +65,13 @@ def history_require_room(references: References) -> None:
     """
     path = settings.NETRAVEN.git_directory
     found = history_references()
-    if found == dict(references) and found:
+    if found and found == dict(references):
         return
     if path.exists():
         with os_errors_named(path):
             refuse_foreign_folder(path)
-            has_objects = any(entry.is_file() for entry in (path / "objects").rglob("*"))
-        if found or has_objects:
+            is_used = bool(found) or holds_objects(path)
+        if is_used:
             raise store_failure(
                 f"There is a Git store with a history at {path}: move it away, or set "
                 "NETRAVEN_GIT_PATH"

@@ -47,7 +47,6 @@ class PlatformDetectionAdmin(ScopedAdmin, ReadOnlyAdmin):
     actions = ["use_platform"]
     fields = [
         "device",
-        "credential",
         "state",
         "certainty",
         "platform",

@@ -138,7 +138,10 @@ def detections_expire() -> int:
     waited = PlatformDetection.objects.filter(state=DetectionState.PENDING, requested_at__lt=before)
     ran = PlatformDetection.objects.filter(state=DetectionState.RUNNING, started_at__lt=before)
     ended = waited.update(
-        **_failed("no worker took it in time; look whether one serves this zone, and ask again")
+        **_failed(
+            "no worker took it in time; look whether one serves this zone and whether others "
+            "still try its credential, and ask again"
+        )
     )
     return ended + ran.update(**_failed("its worker did not end it in time; ask again"))
 

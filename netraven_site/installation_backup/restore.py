@@ -26,8 +26,13 @@ from netraven_site.installation_backup.manifest import Manifest, Totals
 _DATABASE = "database/"
 
 
-def installation_backup_check(source: io.BufferedReader, opener: Opener) -> tuple[Manifest, Totals]:
+def installation_backup_check(
+    source: io.BufferedReader, opener: Opener, *, unpack: bool
+) -> tuple[Manifest, Totals]:
     """Read a backup from its beginning to its end; what it says of itself.
+
+    ``unpack`` its Git store as well, into a folder for temporary files; a restore does that by
+    itself, in the place of the store.
 
     Raises CipherError or BackupError for a file that is not whole, was changed, or was sealed for
     others.
@@ -38,7 +43,7 @@ def installation_backup_check(source: io.BufferedReader, opener: Opener) -> tupl
             names.append(name)
             if name in ("manifest", "totals"):
                 texts[name] = b"".join(pieces)
-            elif name == "git":
+            elif name == "git" and unpack:
                 _try_git(pieces, Manifest.model_validate_json(texts["manifest"]))
         manifest = Manifest.model_validate_json(texts["manifest"])
         totals = Totals.model_validate_json(texts["totals"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backups.engine.errors import DeviceError
 from backups.models import Snapshot, SnapshotState
 from backups.services.commits import snapshots_commit
 from backups.services.store import RunLabel, backup_store
@@ -42,9 +43,28 @@ def test_a_process_that_dies_after_the_commit_costs_nothing(git_directory: Path)
         store(device, text)
     snapshots_commit(device_id=device.pk)
     before = list(Snapshot.objects.order_by("id").values())
-    # What the database looks like when the process died right after git had the commit.
-    last = Snapshot.objects.order_by("id").last()
-    assert last is not None
+    forget_the_last_commit()
+    snapshots_commit(device_id=device.pk)
+    assert list(Snapshot.objects.order_by("id").values()) == before
+    assert len(history(git_directory)) == 2
+
+
+def test_what_a_damaged_store_cannot_say_stops_no_other_device(git_directory: Path) -> None:
+    """The reconciler goes on after a DeviceError, and after nothing else."""
+    device = DeviceFactory.create()
+    for text in ("a\nb\n", "a\nc\nd\n"):
+        store(device, text)
+    snapshots_commit(device_id=device.pk)
+    first = Snapshot.objects.earliest("id")
+    forget_the_last_commit()
+    (git_directory / "objects" / first.blob[:2] / first.blob[2:]).unlink()
+    with pytest.raises(DeviceError, match="The Git store is damaged: what snapshot"):
+        snapshots_commit(device_id=device.pk)
+
+
+def forget_the_last_commit() -> None:
+    """Let the database look as when a process died right after git had the commit."""
+    last = Snapshot.objects.latest("id")
     Snapshot.objects.filter(pk=last.pk).update(
         state=SnapshotState.PENDING,
         commit="",
@@ -54,6 +74,3 @@ def test_a_process_that_dies_after_the_commit_costs_nothing(git_directory: Path)
         lines_removed=0,
         change_digest="",
     )
-    snapshots_commit(device_id=device.pk)
-    assert list(Snapshot.objects.order_by("id").values()) == before
-    assert len(history(git_directory)) == 2

@@ -24,6 +24,7 @@ from backups.services.store import RunLabel, backup_store
 from backups.services.verify import store_verify
 from backups.services.verify_report import Problem
 from jobs.choices import ResultStatus, RunStatus, Trigger
+from jobs.git_tasks import verify_store
 from jobs.launch import request_run
 from jobs.models import DeviceResult, JobLog
 from jobs.queues import GIT_QUEUE
@@ -333,8 +334,10 @@ def gone(git_directory: Path) -> None:
     git_store.cache_clear()
 
 
-@pytest.mark.django_db
-def test_a_host_without_the_store_makes_none_and_reads_newest_texts(git_directory: Path) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_a_host_without_the_store_makes_none_and_reads_newest_texts(
+    git_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     device = DeviceFactory.create()
     label = RunLabel(run_id=1, job_name="nightly")
     git_store_prepare()
@@ -351,6 +354,8 @@ def test_a_host_without_the_store_makes_none_and_reads_newest_texts(git_director
         with pytest.raises(DeviceError, match="lives where the queue 'git' is served"):
             look(progress=lambda _: None)
     assert not git_directory.exists()
+    verify_store()  # as the scheduler may ask for it here
+    assert "git_store.not_verified" in caplog.text
     report = store_verify(progress=lambda _: None, device=device)
     assert list(report.counts) == [Problem.STORE_UNUSABLE]
 

@@ -54,6 +54,12 @@ def refuse_foreign_folder(path: Path) -> None:
         raise store_failure(f"{path} is neither empty nor a Git store: choose an empty directory.")
 
 
+def holds_objects(path: Path) -> bool:
+    """Whether the store at ``path`` has any object (gitrepository-layout(5))."""
+    objects = path / "objects"
+    return any(objects.glob("[0-9a-f][0-9a-f]/*")) or any(objects.glob("pack/*.pack"))
+
+
 def _create(path: Path) -> None:
     """Lay the repository out (gitrepository-layout(5)); HEAD, which completes it, comes last.
 

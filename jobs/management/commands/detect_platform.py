@@ -96,7 +96,11 @@ class Command(StackCommand):
         self, device: Device, credential: Credential | None, options: dict[str, Any]
     ) -> None:
         detection = detection_create(device=device)
+        says_why = not options["json"]
         while not detection_run(detection_id=detection.pk, credential=credential):
+            if says_why:
+                self.stdout.write("waiting for other detections that try the same credential")
+                says_why = False
             time.sleep(_LOOK_AGAIN_SECONDS)
         detection.refresh_from_db()
         found = _found_of(detection)

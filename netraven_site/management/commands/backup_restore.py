@@ -63,7 +63,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename or path}: {error.strerror}") from None
 
     def _restore(self, file: io.BufferedReader, opener: Opener, only_check: bool) -> None:
-        manifest, totals = installation_backup_check(file, opener)
+        manifest, totals = installation_backup_check(file, opener, unpack=only_check)
         require_keys_of(manifest)
         self.stdout.write(
             f"the backup of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC by NetRaven "
