@@ -296,10 +296,22 @@ def test_the_static_files_are_collected_without_given_keys(tmp_path: Path) -> No
     (step,) = [step for step in dockerfile()[0].all("RUN") if "collectstatic" in step]
     data_dir = tmp_path / "build"
     command = step.replace("/tmp/build", str(data_dir))
-    subprocess.run(["sh", "-ec", command], cwd=context, env=_clean_environment(), check=True)
+    programs = _programs_of_the_build_stage(tmp_path / "bin")
+    environment = _clean_environment() | {"PATH": str(programs)}
+    subprocess.run(["/bin/sh", "-ec", command], cwd=context, env=environment, check=True)
     assert [entry.name for entry in data_dir.iterdir()] == ["static"]
     assert (data_dir / "static" / "staticfiles.json").exists()
     assert list((data_dir / "static" / "netraven").glob("admin.*.css"))
+
+
+def _programs_of_the_build_stage(directory: Path) -> Path:
+    """A directory with what the step needs of ``python:slim``, which has no git."""
+    directory.mkdir()
+    python = directory / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (directory / "rm").symlink_to("/bin/rm")
+    return directory
 
 
 class LocalCompose:
