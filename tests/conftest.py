@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.support import previous_release
+
 if TYPE_CHECKING:
     from pytest_django import DjangoDbBlocker
 
@@ -41,11 +43,17 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         yield
 
 
-def pytest_report_header() -> str | None:
+def pytest_report_header() -> list[str]:
     """Say so when tests will be left out."""
-    if REFERENCE_DATA.is_dir():
-        return None
-    return "reference data: missing, so the tests marked 'corpus' are left out"
+    header = []
+    if not REFERENCE_DATA.is_dir():
+        header.append("reference data: missing, so the tests marked 'corpus' are left out")
+    if not previous_release.is_known():
+        header.append(
+            f"history: does not reach back to version {previous_release.VERSION}, so the upgrade"
+            " from it is left out; 'git fetch --unshallow' brings it"
+        )
+    return header
 
 
 @pytest.hookimpl(tryfirst=True)

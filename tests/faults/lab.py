@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,16 +353,22 @@ class Lab:
 
 @contextmanager
 def running_lab(
-    directory: Path, settings: Mapping[str, str], devices: int = DEVICES
+    directory: Path,
+    settings: Mapping[str, str],
+    devices: int = DEVICES,
+    make_up: Callable[..., Up] = Up.prepared,
 ) -> Iterator[Lab]:
-    """A stack that knows its devices and a job over them; ``settings`` on top of ours."""
+    """A stack that knows its devices and a job over them; ``settings`` on top of ours.
+
+    ``make_up`` gets the data directory, and settings as keywords.
+    """
     hostnames = [f"sw{number:02}" for number in range(devices)]
     password = canary("Login")
     with ExitStack() as resources:
         specs = [device_spec(PLATFORM, name, password=password, lines=LINES) for name in hostnames]
         fleet = resources.enter_context(fleet_in_process(*specs))
         sizes = {"NETRAVEN_WORKER_PROCESSES": "2"}
-        up = Up.prepared(directory / "data", **{**SETTINGS, **sizes, **settings})
+        up = make_up(directory / "data", **{**SETTINGS, **sizes, **settings})
         resources.callback(up.kill_all)
         up.start()
         rows = "\n".join(

@@ -27,7 +27,11 @@ LOGIN = re.compile(r"log in as (\S+) with password (\S+)")
 
 
 class Up:
-    """One ``manage.py up`` on a data directory, and commands of ``manage.py`` beside it."""
+    """One ``manage.py up`` on a data directory, and commands of ``manage.py`` beside it.
+
+    Attributes:
+        project: the checkout whose code runs; that of the tests unless set.
+    """
 
     @classmethod
     def prepared(cls, data_dir: Path, **settings: str) -> Up:
@@ -40,6 +44,7 @@ class Up:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         """``settings`` are environment variables on top of small default sizes."""
+        self.project = _PROJECT
         self.data_dir = data_dir
         self.output_file = data_dir.with_suffix(".out")
         self.web_port, self.flower_port = free_port(), free_port()
@@ -67,7 +72,7 @@ class Up:
         """The same with the output's very bytes."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=_PROJECT,
+            cwd=self.project,
             env=self.environment,
             timeout=timeout,
             input=None if stdin is None else stdin.encode(),
@@ -78,7 +83,7 @@ class Up:
         """Start a command of manage.py; the caller waits for it."""
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
-            cwd=_PROJECT,
+            cwd=self.project,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,7 +94,7 @@ class Up:
         """Start Python with these arguments as one more process of the stack."""
         return subprocess.Popen(
             [sys.executable, *arguments],
-            cwd=_PROJECT,
+            cwd=self.project,
             env=self.environment | {"DJANGO_SETTINGS_MODULE": "netraven_site.settings"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -107,7 +112,7 @@ class Up:
         """Start it without waiting."""
         return subprocess.Popen(
             [sys.executable, "manage.py", "up", *options],
-            cwd=_PROJECT,
+            cwd=self.project,
             env=self.environment,
             stdout=stdout,
             stderr=subprocess.STDOUT,
