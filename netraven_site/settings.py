@@ -13,7 +13,7 @@ from django.urls import reverse_lazy
 
 from netraven_site import log_format
 from netraven_site.config import Config, ConfigurationError, load_config
-from netraven_site.database import Cursor
+from netraven_site.database import Connection, Cursor
 from netraven_site.exposure import exposure_check
 from netraven_site.navigation import UNFOLD as UNFOLD
 from netraven_site.results import backend_url
@@ -133,6 +133,7 @@ if _DATABASE_URL != _NO_DATABASE:
         "min_size": 0,
         "max_size": NETRAVEN.database_connections,
         "timeout": 30,
+        "connection_class": Connection,
         # A server that was away is asked again soon, not after pauses that double each time: leases
         # wait to be renewed.
         "reconnect_timeout": 2,

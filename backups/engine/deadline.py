@@ -37,6 +37,7 @@ class _Watch:
     def add(self, connection: socket.socket, seconds: float) -> Deadline:
         deadline = Deadline(time.monotonic() + seconds, next(self._order), connection)
         with self._changed:
+            self._forget_done()
             heapq.heappush(self._pending, deadline)
             # A fork leaves the thread behind: the child starts its own.
             if self._thread is None or not self._thread.is_alive():
@@ -44,8 +45,13 @@ class _Watch:
                     target=self._run, name="session-deadlines", daemon=True
                 )
                 self._thread.start()
-            self._changed.notify()
+            if self._pending[0] is deadline:
+                self._changed.notify()
         return deadline
+
+    def _forget_done(self) -> None:
+        while self._pending and self._pending[0].done:
+            heapq.heappop(self._pending)
 
     def _run(self) -> None:
         while True:
@@ -59,8 +65,7 @@ class _Watch:
 
     def _next_due(self) -> Deadline:
         while True:
-            while self._pending and self._pending[0].done:
-                heapq.heappop(self._pending)
+            self._forget_done()
             wait = self._pending[0].when - time.monotonic() if self._pending else None
             if wait is not None and wait <= 0:
                 return heapq.heappop(self._pending)

@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from backups.engine.collector import NO_GUARD, Collector, LogInGuard, SessionLimits
 from backups.engine.completeness import SizeLimit, answer_of, rejection, suspicions
@@ -42,10 +43,22 @@ class BackupRequest:
     #: SHA-256 of the last good redacted text in hex, or None without one. The same text is trusted
     #: again, so that what somebody accepted as it is stays accepted.
     previous_sha256: str | None = None
+    #: ``source_digest`` of that text; empty where nobody knows it.
+    previous_source: str = ""
     #: Asked before the log-in and told of it.
     guard: LogInGuard = NO_GUARD
     #: Who has changed the configuration, as others say; counts where the device names nobody.
     changed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownConfig:
+    """The last good text: the same rules have made it of what the device printed this time, too."""
+
+    #: SHA-256 of the redacted text in hex.
+    content_sha256: str
+    #: Redacts it after all, for those who find that text gone. Raises DeviceError.
+    redacted: Callable[[], RedactedConfig] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +69,12 @@ class BackupOutcome:
     raw: bytes = field(repr=False)
     #: Keyed digest of the normalised raw text, in hex.
     raw_digest: str
-    #: None when the text is not trusted.
+    #: None when the text is not trusted, and when it is ``known``.
     config: RedactedConfig | None
+    #: In the place of ``config``, where that need not be made; None otherwise.
+    known: KnownConfig | None = None
+    #: See ``source_digest``; empty when the text is not trusted.
+    source_digest: str = ""
     #: Why the text is not trusted, redacted; empty when it is.
     suspicions: tuple[str, ...]
     host_key: str | None
@@ -110,14 +127,17 @@ def _outcome(
     platform, secrets = request.platform, request.credential.secrets()
     outputs = collection.outputs
     _refuse_rejected(platform, outputs, redactor, secrets)
-    normalised = running_content(platform, outputs)
-    config = redactor.redact(platform, normalised)
-    was_checked = not _is_known(request, config)
-    reasons = _reasons(request, collection, config) if was_checked else []
+    text = running_content(platform, outputs)
+    digest = raw_digest(digest_key, text)
+    made_by = partial(source_digest, digest_key, redactor.fingerprint(platform), digest)
+    judged = _judged(request, collection, made_by, partial(redactor.redact, platform, text))
+    reasons = judged.reasons
     return BackupOutcome(
         raw=running_payload(platform, outputs),
-        raw_digest=raw_digest(digest_key, normalised),
-        config=None if reasons else config,
+        raw_digest=digest,
+        config=judged.config,
+        known=judged.known,
+        source_digest=judged.source_digest,
         suspicions=tuple(redactor.redact_message(reason, secrets) for reason in reasons),
         host_key=collection.host_key,
         phase_seconds={**collection.phase_seconds, "redact": time.monotonic() - begun},
@@ -127,12 +147,47 @@ def _outcome(
             for fact, value in facts(platform, outputs).items()
         },
         attribution=redacted_attribution(_attribution(request, outputs), redactor, secrets),
-        unsaved=None if reasons else unsaved(platform, outputs, is_whole=was_checked),
+        unsaved=None if reasons else unsaved(platform, outputs, is_whole=judged.was_checked),
         notes=tuple(
             redactor.redact_message(note, secrets)
             for note in (*collection.notes, *_rejected_options(platform, outputs))
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What a text is worth; the first three are as in ``BackupOutcome``."""
+
+    config: RedactedConfig | None = None
+    known: KnownConfig | None = None
+    source_digest: str = ""
+    #: Why it is not trusted.
+    reasons: Sequence[str] = ()
+    was_checked: bool = False
+
+
+def _judged(
+    request: BackupRequest,
+    collection: Collection,
+    made_by: Callable[[str], str],
+    redacted: Callable[[], RedactedConfig],
+) -> _Judged:
+    """The running-config in ``collection``, which ``redacted`` redacts if that is needed.
+
+    ``made_by`` gives the source digest by the SHA-256 of the redacted text.
+    """
+    previous = request.previous_sha256
+    if previous is not None and hmac.compare_digest(made_by(previous), request.previous_source):
+        known = KnownConfig(content_sha256=previous, redacted=redacted)
+        return _Judged(known=known, source_digest=request.previous_source)
+    config = redacted()
+    content_sha256 = hashlib.sha256(config.text.encode()).hexdigest()
+    # The last good text needs no check.
+    was_checked = content_sha256 != previous
+    if was_checked and (reasons := _reasons(request, collection, config)):
+        return _Judged(reasons=reasons, was_checked=True)
+    return _Judged(config=config, source_digest=made_by(content_sha256), was_checked=was_checked)
 
 
 def _attribution(
@@ -150,6 +205,17 @@ def raw_digest(key: bytes, normalised: str) -> str:
     return hmac.new(key, normalised.encode(), hashlib.sha256).hexdigest()
 
 
+def source_digest(key: bytes, fingerprint: str, raw_digest: str, content_sha256: str) -> str:
+    """Keyed digest in hex of how a redacted text came about.
+
+    ``fingerprint`` is that of the rules, ``raw_digest`` that of what they were applied to and
+    ``content_sha256`` that of what they made of it; 64 hex digits each. While it stays the same,
+    redacting would give the same text again.
+    """
+    parts = f"{fingerprint}{content_sha256}{raw_digest}"
+    return hmac.new(key, parts.encode(), hashlib.sha256).hexdigest()
+
+
 def redacted_attribution(
     found: FoundAttribution | None, redactor: Redactor, secrets: Sequence[str] = ()
 ) -> FoundAttribution | None:
@@ -160,11 +226,6 @@ def redacted_attribution(
         user=redactor.redact_message(found.user, secrets)[:VALUE_LENGTH],
         time=redactor.redact_message(found.time, secrets)[:VALUE_LENGTH],
     )
-
-
-def _is_known(request: BackupRequest, config: RedactedConfig) -> bool:
-    """Whether ``config`` is the last good text, which needs no check."""
-    return hashlib.sha256(config.text.encode()).hexdigest() == request.previous_sha256
 
 
 def _reasons(request: BackupRequest, collection: Collection, config: RedactedConfig) -> list[str]:

@@ -43,6 +43,7 @@ def backup_request(
         previous_size=newest.size_bytes if newest else None,
         minimum_share=config.minimum_size_share,
         previous_sha256=newest.content_sha256 if newest else None,
+        previous_source=newest.source_digest if newest else "",
         guard=guard,
         changed_by=changed_by,
     )

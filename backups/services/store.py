@@ -30,12 +30,17 @@ _LOCKED_DEVICE = Statement(
     device_id=int,
 )
 _READ_AGAIN = Update(
-    lambda snapshot_id, now: (
+    lambda snapshot_id, now, source_digest: (
         Snapshot.objects.filter(pk=snapshot_id),
-        {"read_count": F("read_count") + 1, "last_read_at": now},
+        {
+            "read_count": F("read_count") + 1,
+            "last_read_at": now,
+            "source_digest": source_digest,
+        },
     ),
     snapshot_id=int,
     now=datetime,
+    source_digest=str,
 )
 #: How long facts that did not change are left alone.
 FACTS_REFRESH = timedelta(days=1)
@@ -65,25 +70,40 @@ def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> 
     newest = stored.newest
     # Clocks of workers differ; the order of what one device printed must not.
     now = max(timezone.now(), newest.collected_at) if newest else timezone.now()
-    if outcome.config is None:
+    if outcome.config is None and outcome.known is None:
         _suspect(_archive(device, outcome, label, now, snapshot=None), outcome.suspicions)
         return None
     _remember_findings(device, outcome, now)
     if stored.may_have_suspects:
         suspects_overtake(Suspect.objects.filter(device=device))
-    snapshot, is_new = snapshot_write(
+    snapshot, is_new = _snapshot(device, outcome, label, stored, now)
+    if is_new or not stored.has_archive:
+        _archive(device, outcome, label, now, snapshot=snapshot)
+    if not is_new:
+        _READ_AGAIN.run(snapshot_id=snapshot.pk, now=now, source_digest=outcome.source_digest)
+    return snapshot
+
+
+def _snapshot(
+    device: Device, outcome: BackupOutcome, label: RunLabel, stored: StoredState, now: datetime
+) -> tuple[Snapshot, bool]:
+    """``snapshot_write`` of a trusted ``outcome``; a known text is redacted only if it is gone."""
+    config, known, newest = outcome.config, outcome.known, stored.newest
+    if known is not None:
+        is_newest = newest is not None and newest.content_sha256 == known.content_sha256
+        if newest is not None and is_newest and newest.state != SnapshotState.LOST:
+            return newest, False
+        config = known.redacted()
+    assert config is not None  # neither of them is a suspect outcome
+    return snapshot_write(
         device,
-        outcome.config,
+        config,
         label,
         stored=stored,
         collected_at=now,
         found=outcome.attribution,
+        source_digest=outcome.source_digest,
     )
-    if is_new or not stored.has_archive:
-        _archive(device, outcome, label, now, snapshot=snapshot)
-    if not is_new:
-        _READ_AGAIN.run(snapshot_id=snapshot.pk, now=now)
-    return snapshot
 
 
 def snapshot_write(
@@ -94,10 +114,12 @@ def snapshot_write(
     stored: StoredState,
     collected_at: datetime,
     found: FoundAttribution | None,
+    source_digest: str = "",
 ) -> tuple[Snapshot, bool]:
     """The snapshot in which the content of ``config`` stands, and whether it is a new one.
 
-    ``stored`` is what there is of ``device``, whose row is locked.
+    ``stored`` is what there is of ``device``, whose row is locked; ``source_digest`` says how the
+    content came about, empty where that is not known.
     """
     text, newest = config.text, stored.newest
     body = text.encode()
@@ -110,6 +132,7 @@ def snapshot_write(
     snapshot = Snapshot(
         device=device,
         content_sha256=content_sha256,
+        source_digest=source_digest,
         pending_text=text,
         path=newest.path if newest else config_path(device.hostname, device.pk),
         size_bytes=len(body),

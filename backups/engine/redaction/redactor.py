@@ -13,6 +13,7 @@ from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.redaction.bare_keys import bare_key_blocks
 from backups.engine.redaction.disguises import readings, without_bad_heads
 from backups.engine.redaction.findings import Findings, LineFindings
+from backups.engine.redaction.fingerprint import fingerprint
 from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
 from backups.engine.redaction.leftovers import holds_unknown_value
 from backups.engine.redaction.matcher import Matcher
@@ -47,6 +48,7 @@ class Redactor:
             raise ValueError("A keyword of redaction is empty; name words such as 'password'.")
         self._keywords = tuple(keywords)
         self._matchers: dict[str, tuple[tuple[RedactionRule, ...], Matcher]] = {}
+        self._fingerprints: dict[str, tuple[tuple[RedactionRule, ...], str]] = {}
 
     def __repr__(self) -> str:
         return f"Redactor(keywords={self._keywords!r})"
@@ -68,6 +70,20 @@ class Redactor:
         URL-encoded forms are replaced wherever they stand. Raises DeviceError like ``redact``.
         """
         return _closed(lambda: self._redact(None, self._without(text, secrets)).text)
+
+    def fingerprint(self, platform: PlatformDefinition | None) -> str:
+        """What decides how ``redact`` reads a text of ``platform``, as 64 hex digits.
+
+        While it stays the same, under the same key, the same text gives the same redacted text.
+        """
+        name = platform.name if platform else ""
+        rules = platform.redaction if platform else all_redaction_rules()
+        known = self._fingerprints.get(name)
+        if known is not None and known[0] is rules:
+            return known[1]
+        made = fingerprint(rules, redaction_vocabulary(), self._keywords)
+        self._fingerprints[name] = (rules, made)
+        return made
 
     def _redact(self, platform: PlatformDefinition | None, text: str) -> RedactedConfig:
         lines = text.split("\n")
