@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import git
-
 from backups.engine.git.failures import damaged, store_failure
 
 #: Large pieces keep long lines from being put together many times over.
@@ -43,6 +41,11 @@ class GitCommand:
     """The git program for the bare repository at ``repository``; shared by threads and forks."""
 
     def __init__(self, repository: Path) -> None:
+        # Most processes never run git. Where the program is missing, ``execute`` says so.
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        import git
+
+        self._missing = git.GitCommandNotFound
         self._git = git.Git(repository)
         self._git.update_environment(**repository_environment(repository))
 
@@ -82,7 +85,7 @@ class GitCommand:
                     env=environment,
                     max_chunk_size=_PIECE_BYTES,
                 )
-            except git.GitCommandNotFound as error:
+            except self._missing as error:
                 raise store_failure("The program 'git' is missing: install it.") from error
         return GitAnswer(status, output if sink is None else b"", complaints)
 
