@@ -27,12 +27,14 @@ def end() -> None:
 
 
 def connect() -> None:
-    """Have a worker load the drivers of devices before it forks: a child lives for one device."""
+    """Have a worker load what its sessions need before it forks: a child lives for one device."""
     worker_before_create_process.connect(_before_fork, dispatch_uid="netraven-loading")
 
 
 def _before_fork(**_: object) -> None:
     # Its modules need the settings.
+    from backups.engine.git.command import load_gitpython
     from backups.engine.netmiko_collector import load_drivers
 
     load_drivers()
+    load_gitpython()
