@@ -18,4 +18,5 @@ class SiteConfig(AppConfig):
         usernames.connect()
         audit.connect()
         log_context.connect()
+        loading.connect()
         loading.end()

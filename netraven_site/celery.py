@@ -12,6 +12,8 @@ from netraven_site import broker, loading
 logger = structlog.get_logger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
+# Celery would run Django's checks in each process, which loads all pages, and drop the findings.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 loading.begin()
 broker.connect()

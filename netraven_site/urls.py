@@ -58,6 +58,8 @@ from netraven_site.api_errors import not_found
 from netraven_site.audit_api import AuditViewSet
 from netraven_site.health import healthz, readyz
 
+admin.autodiscover()
+
 router = DefaultRouter()
 router.register("devices", DeviceViewSet, basename="device")
 router.register("jump-hosts", JumpHostViewSet, basename="jump-host")

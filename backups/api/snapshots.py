@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.api.suspects import NotReadable
-from backups.engine.diff.semantic import NoSemanticDiff
+from backups.engine.diff.errors import NoSemanticDiff
 from backups.engine.diff.side_by_side import RowKind
 from backups.engine.errors import DeviceError
 from backups.models import Snapshot, SnapshotState

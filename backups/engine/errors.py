@@ -88,3 +88,12 @@ class LogInWithheld(DeviceError):
         super().__init__(
             ErrorCategory.CREDENTIAL_SET_ASIDE, "the log-in was withheld; it is tried later"
         )
+
+
+class HostKeyRefused(DeviceError):
+    """A host shows a key that may not be trusted; nothing secret was sent to it."""
+
+    def __init__(self, message: str, *, shown: str, jump_host: str | None = None) -> None:
+        super().__init__(ErrorCategory.HOST_KEY, message, jump_host=jump_host)
+        #: The key that was shown, as ``"type base64"``.
+        self.shown = shown

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from backups.engine.diff.errors import NoSemanticDiff
 from backups.engine.diff.lines import Change, align, change_counts, lines_of, unified
-from backups.engine.diff.semantic import NoSemanticDiff, semantic_diff
 from backups.engine.diff.side_by_side import Row, side_by_side
 from backups.engine.normalise import normalise_text
 from backups.models import Snapshot
@@ -46,6 +46,9 @@ class Comparison:
 
     def semantic(self) -> str:
         """The difference without regard to order that means nothing. Raises NoSemanticDiff."""
+        # Loads hier_config, which nothing else needs.
+        from backups.engine.diff.semantic import semantic_diff
+
         platform = self.new.device.platform
         if self.old.device.platform != platform:
             raise NoSemanticDiff(

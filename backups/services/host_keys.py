@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from backups.engine.errors import DeviceError
-from backups.engine.netmiko_collector.host_keys import HostKeyRefused
+from backups.engine.errors import DeviceError, HostKeyRefused
 from backups.engine.pipeline import BackupOutcome
 from inventory.host_keys import fingerprint
 from inventory.models import Device, JumpHost

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from pydantic import SecretStr
@@ -23,7 +23,10 @@ from credentials.providers.local import (
     from_environment,
     from_files,
 )
-from credentials.providers.vault import Vault, VaultSettings, reference_problem
+from credentials.providers.vault_reference import reference_problem
+
+if TYPE_CHECKING:
+    from credentials.providers.vault import Vault
 
 __all__ = ["PROVIDERS", "SecretUnavailable", "provider_read", "wrong_reference"]
 
@@ -46,6 +49,9 @@ def _vault(reference: str, fields: tuple[str, ...]) -> dict[str, str]:
 
 @functools.cache
 def _the_vault() -> Vault:
+    # Loads hvac and requests, which a site without Vault never needs.
+    from credentials.providers.vault import Vault, VaultSettings
+
     config = settings.NETRAVEN
     if config.vault_address is None:
         raise SecretUnavailable("no Vault is configured; set vault_address")

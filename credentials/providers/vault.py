@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,18 +12,10 @@ import requests
 from hvac import exceptions as answers
 
 from credentials.providers.errors import SecretUnavailable
+from credentials.providers.vault_reference import reference_problem
 
-_REFERENCE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
-_MAX_LENGTH = 255
 #: A token this close to its end is not used any more.
 _TOKEN_MARGIN_SECONDS = 10.0
-
-
-def reference_problem(reference: str) -> str | None:
-    """Why ``reference`` cannot be a path in Vault, one line; None if it can."""
-    if len(reference) <= _MAX_LENGTH and _REFERENCE.fullmatch(reference):
-        return None
-    return "it is a path such as network/site-b: letters, digits, dots, hyphens and underscores"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class _Catalogue:
     redaction: tuple[RedactionRule, ...]
     #: Why no platform at all can be used: nobody knows which of them the directory would replace.
     closed: DefinitionError | None = None
+    #: What nobody has logged yet of the problems.
+    untold: deque[tuple[str, DefinitionError]] = field(default_factory=deque)
 
 
 class _OwnDirectory:
@@ -89,7 +92,7 @@ class _OwnDirectory:
     def catalogue(self) -> _Catalogue:
         """What comes along, and what the directory holds, or held when it could be read last."""
         try:
-            found = _read_catalogue(self._path, _signature(self._path))
+            found = _told(_read_catalogue(self._path, _signature(self._path)))
         except OSError as error:
             reason = error.strerror or str(error)
             self._note(reason)
@@ -170,7 +173,7 @@ def _builtin() -> LoadedDirectory:
 
 
 def _catalogue() -> _Catalogue:
-    return _read_catalogue(None, ()) if _directory is None else _directory.catalogue()
+    return _told(_read_catalogue(None, ())) if _directory is None else _directory.catalogue()
 
 
 def _signature(directory: Path) -> _Signature:
@@ -201,8 +204,6 @@ def _read_catalogue(directory: Path | None, signature: _Signature) -> _Catalogue
             problems.pop(name, None)
         definitions |= own.definitions
         problems |= {problem.path.stem: problem for problem in own.problems}
-    for name, problem in problems.items():
-        logger.error("platform.unusable", platform=name, error=str(problem))
     usable = {name: one for name, one in definitions.items() if name not in problems}
     redaction = _all_rules(usable)
     if UNKNOWN_DEVICE in usable:
@@ -213,7 +214,18 @@ def _read_catalogue(directory: Path | None, signature: _Signature) -> _Catalogue
         aliases={alias: name for alias, name in aliases.items() if alias not in definitions},
         problems=problems,
         redaction=redaction,
+        untold=deque(problems.items()),
     )
+
+
+def _told(catalogue: _Catalogue) -> _Catalogue:
+    """The catalogue, with its problems logged once."""
+    with suppress(IndexError):  # all are told
+        while True:
+            # First of all: what is logged is redacted, which asks for the catalogue.
+            name, problem = catalogue.untold.popleft()
+            logger.error("platform.unusable", platform=name, error=str(problem))
+    return catalogue
 
 
 @lru_cache(maxsize=2)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import LiteralString
@@ -119,10 +120,17 @@ def lost_again(lab: Lab, run: int, losses: int) -> int:
 
 def busy_child(lab: Lab) -> int:
     """A child of the isolated pool that talks to a device."""
-    for child in lab.workers()["isolated"].children():
-        if lab.reads_device(child):
-            return child.pid
-    raise AssertionError("no child of the isolated pool talks to a device")
+    found: list[int] = []
+
+    def is_found() -> bool:
+        # What is claimed is not connected yet, and children end and come.
+        with suppress(psutil.Error, KeyError):
+            children = lab.workers()["isolated"].children()
+            found[:] = [child.pid for child in children if lab.reads_device(child)]
+        return bool(found)
+
+    wait_until(is_found, "a child of the isolated pool that talks to a device", 60)
+    return found[0]
 
 
 def test_a_frozen_worker_writes_nothing_when_it_comes_back(lab: Lab, recovery: Record) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Model
@@ -43,6 +42,7 @@ from tests.factories import (
     UserFactory,
     user_with,
 )
+from tests.support.admin_pages import registered
 from tests.support.admin_rows import CANARY, HOSTILE, a_row_of_everything
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
@@ -72,7 +72,7 @@ def test_every_model_has_its_pages() -> None:
         model.__name__
         for label in OURS
         for model in apps.get_app_config(label).get_models()
-        if not admin.site.is_registered(model)
+        if model not in registered()
     }
     # The limit of a user is on the page of the user.
     elsewhere = {TagLimit.__name__}
@@ -91,7 +91,7 @@ def test_every_model_has_its_pages() -> None:
     }
 
 
-@pytest.mark.parametrize("model", sorted(admin.site._registry, key=str), ids=str)
+@pytest.mark.parametrize("model", sorted(registered(), key=str), ids=str)
 def test_every_page_renders_and_escapes(browser: Client, model: type[Model]) -> None:
     a_row_of_everything()
     listed = page(browser, url(model, "changelist"))
@@ -135,7 +135,7 @@ def test_lists_ask_the_same_few_queries_however_long_they_are(browser: Client) -
     for more in (1, 3):
         for _ in range(more):
             a_row_of_everything()
-        for model in admin.site._registry:
+        for model in registered():
             with CaptureQueriesContext(connection) as captured:
                 page(browser, url(model, "changelist"))
             counts.setdefault(model, []).append(len(captured))

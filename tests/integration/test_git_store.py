@@ -462,9 +462,9 @@ def test_a_full_disk_changes_nothing(store: GitStore, repository: Path, limit: i
 
 
 def save_without_right(repository: Path, answers: Connection) -> None:
+    store = GitStore(repository)  # loads modules that "nobody" may not read
     if os.getuid() == 0:
         os.setuid(pwd.getpwnam("nobody").pw_uid)
-    store = GitStore(repository)
     for action in (
         lambda: store.save(request_for("b\n")),
         lambda: GitStore.open_or_create(repository),

@@ -12,8 +12,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.netmiko_collector.host_keys import HostKeyRefused
+from backups.engine.errors import DeviceError, ErrorCategory, HostKeyRefused
 from backups.services.host_keys import host_key_offered
 from backups.services.store import RunLabel, backup_store
 from inventory.models import Device, HostKeyChange, JumpHost

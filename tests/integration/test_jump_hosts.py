@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.netmiko_collector.host_keys import HostKeyRefused
+from backups.engine.errors import DeviceError, ErrorCategory, HostKeyRefused
 from backups.engine.types import HostKeyMode, Transport
 from tests.support.reading import LIMITS, credential, device, failure, jump, nothing_left, read
 from tests.support.scripted_device import PASSWORD as DEVICE_PASSWORD

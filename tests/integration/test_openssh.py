@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backups.engine.errors import ErrorCategory
+from backups.engine.errors import ErrorCategory, HostKeyRefused
 from backups.engine.netmiko_collector import NetmikoCollector
-from backups.engine.netmiko_collector.host_keys import HostKeyRefused
 from backups.engine.types import Collection, DeviceTarget, JumpTarget
 from credentials.secret import DeviceCredential
 from inventory.host_keys import fingerprint

@@ -23,8 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from backups.engine.errors import ErrorCategory
-from backups.engine.netmiko_collector.host_keys import HostKeyRefused
+from backups.engine.errors import ErrorCategory, HostKeyRefused
 from backups.engine.types import Collection, CommandOutput
 from backups.models import Archive, Snapshot, Suspect
 from backups.services.commits import snapshots_commit

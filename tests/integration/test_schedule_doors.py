@@ -8,7 +8,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib import admin
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -26,6 +25,7 @@ from django_celery_beat.models import (
 from jobs.models import Job, JobRun
 from jobs.schedules import slots_answer
 from tests.factories import JobFactory, UserFactory, user_with
+from tests.support.admin_pages import registered
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web")]
 
@@ -175,13 +175,13 @@ def test_entries_of_the_scheduler_are_for_superusers(client: Client, browser: Cl
 
 
 def test_every_model_of_the_scheduler_is_guarded() -> None:
-    registered = {
+    guarded_by = {
         model: type(model_admin).__module__
-        for model, model_admin in admin.site._registry.items()
+        for model, model_admin in registered().items()
         if model._meta.app_label == "django_celery_beat"
     }
-    assert set(registered) == set(BEAT_MODELS)
-    assert set(registered.values()) == {"jobs.admin.schedules"}
+    assert set(guarded_by) == set(BEAT_MODELS)
+    assert set(guarded_by.values()) == {"jobs.admin.schedules"}
 
 
 # --- commands -----------------------------------------------------------------------------------

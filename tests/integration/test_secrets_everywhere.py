@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
@@ -26,6 +25,7 @@ from jobs.models import DeviceResult
 from netraven_site.accounts.roles import Role
 from netraven_site.demo.simulator import Fault, FaultKind
 from tests.factories import user_in
+from tests.support.admin_pages import registered
 from tests.support.devices import ThreadedFleet, device_spec, fleet_in_thread
 from tests.support.inventory import TAG, add_device, add_job
 from tests.support.leaks import Secrets, watched_redis
@@ -178,7 +178,7 @@ def answers_of_the_api(client: Client) -> dict[str, bytes]:
 def pages_of_the_admin(client: Client) -> dict[str, bytes]:
     """Every list, and the pages of its first rows."""
     found: dict[str, bytes] = {}
-    for model in admin.site._registry:
+    for model in registered():
         root = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         found[root] = client.get(root).getvalue()
         for pk in model._default_manager.values_list("pk", flat=True)[:9]:

@@ -13,8 +13,7 @@ import asyncssh
 import paramiko
 import pytest
 
-from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.netmiko_collector.host_keys import HostKeyRefused
+from backups.engine.errors import DeviceError, ErrorCategory, HostKeyRefused
 from backups.engine.types import HostKeyMode
 from inventory.host_keys import fingerprint
 from tests.support.reading import LIMITS, credential, device, failure, nothing_left, read

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -38,6 +37,7 @@ from tests.factories import (
     backup_outcome,
     user_in,
 )
+from tests.support.admin_pages import registered
 from tests.support.role_matrix import API, Question, api_questions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("web", "git_directory")]
@@ -385,7 +385,7 @@ def pages(operator: User) -> Client:
 
 def test_no_page_of_the_admin_names_others(pages: Client) -> None:
     shown = 0
-    for model in admin.site._registry:
+    for model in registered():
         path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         answer = pages.get(path)
         assert answer.status_code in {200, 403}, path
@@ -431,7 +431,7 @@ def test_no_order_and_no_filter_tells_the_counts_of_a_joint_run(
     assert listed("/runs/?ordering=devices") == [mine.run.pk, joint.pk]
     assert listed("/runs/?ordering=-devices") == [mine.run.pk, joint.pk], "one device each"
     root = "/admin/jobs/jobrun/"
-    column = admin.site._registry[JobRun].list_display.index("total_count") + 1
+    column = registered()[JobRun].list_display.index("total_count") + 1
     up, down = (
         [run.pk for run in pages.get(f"{root}?o={sign}{column}").context["cl"].result_list]
         for sign in ("", "-")

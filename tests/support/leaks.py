@@ -8,7 +8,7 @@ import subprocess
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -16,6 +16,7 @@ import redis
 from psycopg import sql
 
 _WATCH_SECONDS = 0.03
+_LONGEST_LINE = 1024 * 1024
 _COMPRESSED_AT = 64
 
 
@@ -175,12 +176,15 @@ def _redis_values(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
 
 
 def _command_lines() -> set[bytes]:
+    # Without Path: it takes twice the time, and this runs beside all tests of a folder.
     lines = set()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
-        try:
-            lines.add(Path(entry.path, "cmdline").read_bytes())
-        except OSError:  # it has just ended
-            continue
+        with suppress(OSError):  # it has just ended
+            file = os.open(f"/proc/{entry.name}/cmdline", os.O_RDONLY)
+            try:
+                lines.add(os.read(file, _LONGEST_LINE))
+            finally:
+                os.close(file)
     return lines

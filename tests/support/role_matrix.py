@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.support.admin_pages import registered
 
 API = "/api/v1/"
 _ADMIN = "/admin/"
@@ -45,7 +46,7 @@ def api_questions() -> list[Question]:
 def admin_questions() -> list[Question]:
     """Every page of every model in the admin."""
     questions = []
-    for model, model_admin in admin.site._registry.items():
+    for model, model_admin in registered().items():
         root = f"{_ADMIN}{model._meta.app_label}/{model._meta.model_name}/"
         for pattern in model_admin.get_urls():
             if not isinstance(pattern, URLPattern):

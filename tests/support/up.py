@@ -59,7 +59,7 @@ class Up:
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(
-        self, *arguments: str, stdin: str | None = None, timeout: float = 60
+        self, *arguments: str, stdin: str | None = None, timeout: float = 180
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of manage.py to its end, with the same settings; output as text."""
         done = self.command_bytes(*arguments, stdin=stdin, timeout=timeout)
@@ -67,7 +67,7 @@ class Up:
         return subprocess.CompletedProcess(done.args, done.returncode, output, errors)
 
     def command_bytes(
-        self, *arguments: str, stdin: str | None = None, timeout: float = 60
+        self, *arguments: str, stdin: str | None = None, timeout: float = 180
     ) -> subprocess.CompletedProcess[bytes]:
         """The same with the output's very bytes."""
         return subprocess.run(

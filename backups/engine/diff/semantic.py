@@ -22,16 +22,13 @@ from hier_config.exceptions import DuplicateChildError
 from hier_config.models import MatchRule, ParentAllowsDuplicateChildRule, PerLineSubRule
 from hier_config.platforms.driver_base import HConfigDriverRules
 
+from backups.engine.diff.errors import NoSemanticDiff
 from backups.engine.diff.lines import align
 
 #: Lines of one text; measured: two texts of 100 000 take 7 s on a busy machine.
 _MOST_LINES = 30_000
 #: Sections inside sections. Configurations have up to ten; the library walks them by recursion.
 _DEEPEST = 40
-
-
-class NoSemanticDiff(Exception):
-    """These configurations cannot be compared so; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple, Protocol
-
-import git
 
 from backups.engine.git.failures import damaged, store_failure
 
@@ -39,11 +38,20 @@ class GitAnswer(NamedTuple):
         return self.output
 
 
+def load_gitpython() -> ModuleType:
+    """GitPython, which is loaded by the first call: most processes never run git."""
+    # Where the program is missing, ``GitCommand.execute`` says so.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import git
+
+    return git
+
+
 class GitCommand:
     """The git program for the bare repository at ``repository``; shared by threads and forks."""
 
     def __init__(self, repository: Path) -> None:
-        self._git = git.Git(repository)
+        self._git = load_gitpython().Git(repository)
         self._git.update_environment(**repository_environment(repository))
 
     def run(self, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
@@ -82,7 +90,7 @@ class GitCommand:
                     env=environment,
                     max_chunk_size=_PIECE_BYTES,
                 )
-            except git.GitCommandNotFound as error:
+            except load_gitpython().GitCommandNotFound as error:
                 raise store_failure("The program 'git' is missing: install it.") from error
         return GitAnswer(status, output if sink is None else b"", complaints)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from backups.engine.collector import NO_GUARD, LogInGuard, SessionLimits
 from backups.engine.completeness import rejection
 from backups.engine.errors import DeviceError
-from backups.engine.netmiko_collector.logged_in import logged_in
-from backups.engine.netmiko_collector.session import Session
 from backups.engine.outputs import output_text
 from backups.engine.types import Collection, CommandOutput, DeviceTarget
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
 from inventory.platforms.definition import Command, Role
+
+if TYPE_CHECKING:
+    from backups.engine.netmiko_collector.session import Session
 
 #: What a session ends with when the device does not answer or hangs up.
 _SESSION_ERRORS = (DeviceError, OSError, EOFError)
@@ -31,6 +33,9 @@ class NetmikoCollector:
         guard: LogInGuard = NO_GUARD,
     ) -> Collection:
         """See ``Collector.collect``."""
+        # Loads Netmiko and Paramiko.
+        from backups.engine.netmiko_collector.logged_in import logged_in
+
         with logged_in(target, credential, platform, limits, guard) as opened:
             begun = time.monotonic()
             outputs, notes = _ask_all(opened.session, platform)

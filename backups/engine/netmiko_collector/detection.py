@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from netmiko.ssh_autodetect import SSHDetect
-
 from backups.engine.collector import SessionLimits
 from backups.engine.completeness import rejection
 from backups.engine.detection import Certainty, Detection
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.engine.findings import facts
 from backups.engine.netmiko_collector.collector import NetmikoCollector
-from backups.engine.netmiko_collector.logged_in import logged_in
-from backups.engine.netmiko_collector.session import Session
 from backups.engine.normalise import clean_text
 from backups.engine.types import CommandOutput, DeviceTarget, Transport
 from credentials.secret import DeviceCredential
@@ -40,6 +36,10 @@ def detect(target: DeviceTarget, credential: DeviceCredential, limits: SessionLi
 
     Raises DeviceError when no session came about.
     """
+    # Loads Netmiko and Paramiko.
+    from backups.engine.netmiko_collector.logged_in import logged_in
+    from backups.engine.netmiko_collector.signs import Signs
+
     if target.transport is not Transport.SSH:
         raise DeviceError(
             ErrorCategory.UNKNOWN_PLATFORM,
@@ -48,7 +48,7 @@ def detect(target: DeviceTarget, credential: DeviceCredential, limits: SessionLi
     # A device that has no such mode would end the session over it.
     plain = dataclasses.replace(credential, enable_secret=None)
     with logged_in(target, plain, get_platform(_UNKNOWN), limits) as opened:
-        signs = _Signs(opened.session)
+        signs = Signs(opened.session)
         device_type = signs.autodetect()
     if device_type is None:
         asked = ", ".join(f"'{command}'" for command in signs.asked)
@@ -59,22 +59,6 @@ def detect(target: DeviceTarget, credential: DeviceCredential, limits: SessionLi
     except UnknownPlatform as error:
         return _unknown(evidence, str(error))
     return _confirmed(target, credential, limits, platform, evidence)
-
-
-class _Signs(SSHDetect):
-    """Netmiko's table, asked over a session of ours."""
-
-    def __init__(self, session: Session) -> None:
-        self.connection = self._session = session
-        self.initial_buffer = session.greeting
-        self.potential_matches = {}
-        self._results_cache = {}
-        #: The commands that were sent.
-        self.asked: list[str] = []
-
-    def _send_command(self, cmd: str = "") -> str:
-        self.asked.append(cmd)
-        return clean_text(self._session.ask(cmd, role=Role.VERSION))
 
 
 def _confirmed(

@@ -6,22 +6,13 @@ from collections.abc import Callable
 
 import paramiko
 
-from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.errors import HostKeyRefused
 from backups.engine.types import HostKeyMode
 from inventory.host_keys import fingerprint
 
 
 def _nothing() -> None:
     """For those who do not ask."""
-
-
-class HostKeyRefused(DeviceError):
-    """A host shows a key that may not be trusted; nothing secret was sent to it."""
-
-    def __init__(self, message: str, *, shown: str, jump_host: str | None = None) -> None:
-        super().__init__(ErrorCategory.HOST_KEY, message, jump_host=jump_host)
-        #: The key that was shown, as ``"type base64"``.
-        self.shown = shown
 
 
 class HostKeyPolicy(paramiko.MissingHostKeyPolicy):

@@ -17,9 +17,9 @@ import paramiko
 from backups.engine import reach
 from backups.engine.collector import SessionLimits
 from backups.engine.deadline import Deadline
-from backups.engine.errors import DeviceError, ErrorCategory
+from backups.engine.errors import DeviceError, ErrorCategory, HostKeyRefused
 from backups.engine.netmiko_collector.failures import as_device_error
-from backups.engine.netmiko_collector.host_keys import HostKeyPolicy, HostKeyRefused
+from backups.engine.netmiko_collector.host_keys import HostKeyPolicy
 from backups.engine.netmiko_collector.ssh import client_arguments
 from backups.engine.types import DeviceTarget, JumpTarget
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from backups.engine.collector import LogInGuard, LogInStep, SessionLimits
 from backups.engine.errors import DeviceError, ErrorCategory
-from backups.engine.netmiko_collector.logged_in import logged_in
 from backups.engine.types import DeviceTarget, Transport
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition
@@ -51,6 +50,9 @@ def probe(
     limits: SessionLimits,
 ) -> ProbeReport:
     """Log in to ``target`` and out again; how far that got. Stores and raises nothing foreseen."""
+    # Loads Netmiko and Paramiko.
+    from backups.engine.netmiko_collector.logged_in import logged_in
+
     steps = _Steps()
     try:
         with logged_in(target, credential, platform, limits, steps):

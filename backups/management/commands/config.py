@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from backups.engine.diff.semantic import NoSemanticDiff
+from backups.engine.diff.errors import NoSemanticDiff
 from backups.engine.errors import DeviceError
 from backups.engine.search import MOST_CONTEXT, PatternError
 from backups.management.private_file import write_private_file

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backups.engine.diff.semantic import NoSemanticDiff, semantic_diff, semantic_platforms
+from backups.engine.diff.errors import NoSemanticDiff
+from backups.engine.diff.semantic import semantic_diff, semantic_platforms
 from inventory.platforms import platform_names
 
 _FIXTURES = Path(__file__).parents[2] / "platforms"

@@ -92,7 +92,9 @@ def test_an_operators_file_replaces_a_platform(directory: Path) -> None:
     assert get_platform("cisco_xe").title != "Ours", "it extends the platform that came along"
 
 
-def test_a_broken_file_is_refused_and_the_others_go_on(directory: Path) -> None:
+def test_a_broken_file_is_refused_and_the_others_go_on(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (directory / "lab_os.toml").write_text(LAB_OS)
     (directory / "cisco_ios.toml").write_text('extends = "cisco_ios"\nprompts = "#"\n')
     assert get_platform("lab_os").title == "Lab OS"
@@ -102,6 +104,7 @@ def test_a_broken_file_is_refused_and_the_others_go_on(directory: Path) -> None:
         "cisco_ios.toml: prompts: unknown key"
     ]
     assert "cisco_ios" not in platform_names()
+    assert caplog.text.count("platform.unusable") == 1, "each line that is logged is redacted"
 
 
 OURS = 'extends = "cisco_ios"\ntitle = "Ours"\n'
