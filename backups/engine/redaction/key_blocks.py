@@ -134,7 +134,7 @@ def _element_blocks(lines: Sequence[str]) -> list[KeyBlock]:
         pieces = [
             piece
             for inner in range(number + 1, last)
-            if "-----" not in lines[inner]
+            if "-----" not in lines[inner] and not lines[inner].lstrip().startswith("#")
             for piece in _line_pieces(lines, inner, 0, len(lines[inner]))
         ]
         end = lines[last].index(f"</{opened.group('name')}>")
