@@ -25,8 +25,10 @@ _OPEN_ELEMENT = re.compile(
     r"<(?P<name>(?:[\w.-]*-)?(?:private-?_?key|prv|tls-auth|static_key|secret-key))>[ \t\r]*$", re.M
 )
 _CLOSING = re.compile(r"</([\w.-]+)>")
-# Strings of JSON hold the line ends as escapes.
-_PIECE = re.compile(rf"{TOKEN.pattern}|\\[nrt]|([^\s\"'<>\\]+)")
+# Strings of JSON hold the line ends as escapes, and may hold headers between them.
+_PIECE = re.compile(
+    rf"{TOKEN.pattern}|\\[nrt]|(?:Proc-Type|DEK-Info): [^\s\"'<>\\]+|([^\s\"'<>\\]+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _element_blocks(lines: Sequence[str]) -> list[KeyBlock]:
         pieces = [
             piece
             for inner in range(number + 1, last)
-            if "-----" not in lines[inner]
+            if "-----" not in lines[inner] and not lines[inner].lstrip().startswith("#")
             for piece in _line_pieces(lines, inner, 0, len(lines[inner]))
         ]
         end = lines[last].index(f"</{opened.group('name')}>")

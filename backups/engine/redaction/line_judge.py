@@ -244,7 +244,7 @@ class LineJudge:
 
     def _is_word(self, line: str, value: Value) -> bool:
         words = line[value.start : value.end].split(None, 1)
-        return self.reader.is_vocabulary(words[0] if words else "")
+        return self.reader.is_vocabulary(words[0].rstrip(".:") if words else "")
 
 
 def _value_position(ask: Ask, line: str, end: int) -> int:

@@ -243,6 +243,14 @@ def test_key_blocks_keep_their_lines() -> None:
     assert TOKEN.fullmatch(lines[3])
 
 
+def test_headers_of_a_key_stay_in_a_string_of_json() -> None:
+    header = r"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,00FF"
+    text = header + r"\n\nQUJDREVGR0hJSktMTU5P\n-----END RSA PRIVATE KEY-----"
+    result = redact("", f'"privateKey": "{text}",\n')
+    assert header in result
+    assert "QUJDREVG" not in result
+
+
 def test_key_block_without_an_end_is_still_taken_out() -> None:
     key = "QUJDREVGR0hJSktMTU5P\nUVJTVFVWV1hZWjAxMjM0"
     text = f"-----BEGIN RSA PRIVATE KEY-----\n{key}\n!\nhostname a\n"
