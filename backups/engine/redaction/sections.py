@@ -61,6 +61,10 @@ class Sections:
             around = self._around[parent] = Around(self._joined(parent))
         return around
 
+    def line(self, number: int) -> str:
+        """Line ``number``, or nothing behind the last one."""
+        return self._lines[number] if number < len(self._lines) else ""
+
     def members(self, number: int) -> Sequence[int]:
         """The lines of the section that line ``number`` opens, without those of inner ones."""
         if self._members is None:
