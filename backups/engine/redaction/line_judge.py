@@ -12,7 +12,7 @@ from backups.engine.redaction.sections import Around, Sections
 from backups.engine.redaction.tokens import is_token
 from backups.engine.redaction.values import Value, ValueReader
 from backups.engine.redaction.word_rules import IN_NAME, Candidate, Word
-from backups.engine.redaction.wraps import wrapped
+from backups.engine.redaction.wraps import MOST_LINES, may_be_wrapped, wrapped
 from inventory.platforms.definition import (
     LINE_HEAD,
     Left,
@@ -36,8 +36,8 @@ class LineState:
 
     #: Rule whose value stands on the next line.
     continued: RedactionRule | None = None
-    #: Secret of the next line, the rest of one that the end of this line has cut.
-    rest: Secret | None = None
+    #: One secret of each of the next lines: the rest of what the end of this line has cut.
+    rest: Sequence[Secret] = ()
     #: Rule whose values stand in the lines below.
     below: RedactionRule | None = None
     #: Known as soon as somebody asks.
@@ -292,11 +292,13 @@ def _ends_name(left: Left, line: str, start: int) -> bool:
 
 
 def _unwrapped(rule: RedactionRule, state: LineState, value: Value, *, constant: bool) -> Value:
-    """The part of ``value`` in the line itself; ``state`` learns of the rest in the next one."""
-    wrap = wrapped(state.line, value, state.sections.line(state.number + 1))
+    """The part of ``value`` in the line itself; ``state`` learns of the rest in the next ones."""
+    if not may_be_wrapped(state.line, value):
+        return value
+    wrap = wrapped(state.line, value, state.sections.below(state.number, MOST_LINES))
     if wrap is None:
         return value
-    state.rest = Secret(*wrap.rest, rule.name, "", constant)
+    state.rest = [Secret(start, end, rule.name, "", constant) for start, end in wrap.rest]
     return wrap.value
 
 

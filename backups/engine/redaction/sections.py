@@ -61,9 +61,9 @@ class Sections:
             around = self._around[parent] = Around(self._joined(parent))
         return around
 
-    def line(self, number: int) -> str:
-        """Line ``number``, or nothing behind the last one."""
-        return self._lines[number] if number < len(self._lines) else ""
+    def below(self, number: int, count: int) -> Sequence[str]:
+        """Up to ``count`` lines that follow line ``number``."""
+        return self._lines[number + 1 : number + 1 + count]
 
     def members(self, number: int) -> Sequence[int]:
         """The lines of the section that line ``number`` opens, without those of inner ones."""

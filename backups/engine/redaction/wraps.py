@@ -1,71 +1,102 @@
-"""Values that the end of a line has cut; their rest stands at the begin of the next one.
+"""Values that the end of a line has cut; their rest stands at the begin of the next ones.
 
 RouterOS breaks the lines of an export with a backslash, in the midst of a word where it has to.
-Huawei's access nodes break them at the width of the terminal without any sign; there the marks at
-both ends of a cipher tell what belongs together.
+Access nodes of Huawei and ZTE break them at the width of the terminal without any sign. There the
+marks of a cipher tell what belongs together: those at both ends, or the one at its begin (``*21*``)
+and the letters of base64.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from backups.engine.redaction.values import Value
 
+#: A value may reach this many lines below its own.
+MOST_LINES = 8
+
 _MARKS = ("%^%#", "%+%#", "%$%$", "%@%@", "@%@%", "%#%#")
-_RESTS = {mark: re.compile(rf"(\S{{0,400}}?{re.escape(mark)})") for mark in _MARKS}
 _MARK_LENGTH = 4
+_UP_TO_MARK = {mark: re.compile(rf"\S{{0,400}}?{re.escape(mark)}") for mark in _MARKS}
+_NUMBERED = re.compile(r"\*\d{2}\*[A-Za-z0-9+/]{16,400}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{1,400}={0,2}(?![^\s])")
 _QUOTE = '"'
 _BREAK = "\\"
-_ROUTEROS_INDENT = "    "
-_PLAIN_REST = re.compile(rf'{_ROUTEROS_INDENT}(?!-)([^\s"\\;]{{1,200}})')
-_ESCAPED_REST = re.compile(rf'{_ROUTEROS_INDENT}([^"\\]{{1,200}})\\"')
-_QUOTED_REST = re.compile(rf'{_ROUTEROS_INDENT}([^"\\]{{1,200}})"')
+_INDENT = "    "
+_PLAIN = re.compile(r'(?!-)[^\s"\\;]{1,200}')
+_TO_ESCAPED_QUOTE = re.compile(r'[^"\\]{1,200}(?=\\")')
+_TO_QUOTE = re.compile(r'[^"\\]{1,200}(?=")')
 
 
 class Wrap(NamedTuple):
-    """The two parts of a value."""
+    """The parts of a value."""
 
     #: What stands in the line itself.
     value: Value
-    #: Where the rest begins and ends in the next line.
-    rest: tuple[int, int]
+    #: Begin and end of the rest in each of the next lines.
+    rest: Sequence[tuple[int, int]]
 
 
-def wrapped(line: str, value: Value, following: str) -> Wrap | None:
+def may_be_wrapped(line: str, value: Value) -> bool:
+    """Whether ``value`` may have a rest in the lines below; of most it is known here already."""
+    return not line[value.end :].strip() or line.endswith((_BREAK, _BREAK + "\r"))
+
+
+def wrapped(line: str, value: Value, below: Sequence[str]) -> Wrap | None:
     """The parts of ``value``, which begins in ``line``, or None if all of it is there.
 
-    ``following`` is the next line.
+    ``below`` is the next lines.
     """
-    if not following:
+    if not below:
         return None
-    return _marked(line, value, following) or _broken(line, value, following)
+    start = value.start + line.startswith(_QUOTE, value.start)
+    return (
+        _marked(line, value._replace(start=start), below[0])
+        or _numbered(line, value._replace(start=start), below)
+        or _broken(line, value, below[0])
+    )
 
 
 def _marked(line: str, value: Value, following: str) -> Wrap | None:
     """Of a cipher that has lost the mark at its end."""
-    start = value.start + line.startswith(_QUOTE, value.start)
-    rest = _RESTS.get(line[start : start + _MARK_LENGTH])
-    if rest is None or line[value.end :].strip():
+    inside = value.start + _MARK_LENGTH
+    mark = line[value.start : inside]
+    if mark not in _UP_TO_MARK or line.find(mark, inside) >= 0 or line[value.end :].strip():
         return None
-    if line.find(line[start : start + _MARK_LENGTH], start + _MARK_LENGTH) >= 0:
+    match = _UP_TO_MARK[mark].match(following)
+    return Wrap(value, [match.span()]) if match else None
+
+
+def _numbered(line: str, value: Value, below: Sequence[str]) -> Wrap | None:
+    """Of a cipher with a number in front."""
+    width = len(line.rstrip("\r"))
+    if _NUMBERED.fullmatch(line, value.start, width) is None:
         return None
-    match = rest.match(following)
-    return Wrap(value._replace(start=start), match.span(1)) if match else None
+    rest: list[tuple[int, int]] = []
+    for following in below:
+        match = _BASE64.match(following)
+        if match is None:
+            break
+        rest.append(match.span())
+        if match.end() < width:
+            break
+    return Wrap(value, rest) if rest else None
 
 
 def _broken(line: str, value: Value, following: str) -> Wrap | None:
     """Of a value in a line that ends in a backslash."""
     end = len(line.rstrip("\r")) - 1
-    if not line.startswith(_BREAK, max(end, 0)) or not following.startswith(_ROUTEROS_INDENT):
+    if not line.startswith(_BREAK, max(end, 0)) or not following.startswith(_INDENT):
         return None
     if value.quoted and value.end > end:
-        pattern, start = _ESCAPED_REST, value.start
+        pattern, start = _TO_ESCAPED_QUOTE, value.start
     elif line.startswith(_QUOTE, value.start) and line.count(_QUOTE, value.start) == 1:
-        pattern, start = _QUOTED_REST, value.start + 1
+        pattern, start = _TO_QUOTE, value.start + 1
     elif value.end > end:
-        pattern, start = _PLAIN_REST, value.start
+        pattern, start = _PLAIN, value.start
     else:
         return None
-    match = pattern.match(following) if start < end else None
-    return Wrap(Value(start, end), match.span(1)) if match else None
+    match = pattern.match(following, len(_INDENT)) if start < end else None
+    return Wrap(Value(start, end), [match.span()]) if match else None
