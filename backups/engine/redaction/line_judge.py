@@ -12,6 +12,7 @@ from backups.engine.redaction.sections import Around, Sections
 from backups.engine.redaction.tokens import is_token
 from backups.engine.redaction.values import Value, ValueReader
 from backups.engine.redaction.word_rules import IN_NAME, Candidate, Word
+from backups.engine.redaction.wraps import MOST_LINES, may_be_wrapped, wrapped
 from inventory.platforms.definition import (
     LINE_HEAD,
     Left,
@@ -35,6 +36,8 @@ class LineState:
 
     #: Rule whose value stands on the next line.
     continued: RedactionRule | None = None
+    #: One secret of each of the next lines: the rest of what the end of this line has cut.
+    rest: Sequence[Secret] = ()
     #: Rule whose values stand in the lines below.
     below: RedactionRule | None = None
     #: Known as soon as somebody asks.
@@ -211,6 +214,8 @@ class LineJudge:
         if rule.vocabulary and not first.quoted and self._is_word(line, first):
             return None
         constant = rule.token is TokenKind.CONSTANT or self.reader.is_resalted(encoding)
+        if rule.value not in _IN_OTHER_LINES:
+            values[-1] = _unwrapped(rule, state, values[-1], constant=constant)
         return [
             Secret(
                 value.start,
@@ -284,6 +289,17 @@ def _ends_name(left: Left, line: str, start: int) -> bool:
     if begin > 0 and line[begin - 1] == ":":
         begin = line.rfind("<", max(0, begin - _NAME_LENGTH), begin) + 1
     return begin > 0 and line[begin - 1] == "<"
+
+
+def _unwrapped(rule: RedactionRule, state: LineState, value: Value, *, constant: bool) -> Value:
+    """The part of ``value`` in the line itself; ``state`` learns of the rest in the next ones."""
+    if not may_be_wrapped(state.line, value):
+        return value
+    wrap = wrapped(state.line, value, state.sections.below(state.number, MOST_LINES))
+    if wrap is None:
+        return value
+    state.rest = [Secret(start, end, rule.name, "", constant) for start, end in wrap.rest]
+    return wrap.value
 
 
 def _is_continued(line: str, value: Value) -> bool:

@@ -97,9 +97,11 @@ class _Reading:
         state = LineState(line, number, self._sections, found or LineFindings(), banner=banner)
         self._judge.judge(state, hits, self._words)
         self.findings.keep(number, state.found)
+        for following, secret in enumerate(state.rest, number + 1):
+            self.findings.add(following, secret)
         if state.continued is not None or state.below is not None:
             self._follow(state)
-        elif stands_alone:
+        elif stands_alone and not state.rest:
             self._known[line] = _Known(
                 None if state.found.is_empty else state.found, tuple(state.asked.values())
             )

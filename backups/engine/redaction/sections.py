@@ -61,6 +61,10 @@ class Sections:
             around = self._around[parent] = Around(self._joined(parent))
         return around
 
+    def below(self, number: int, count: int) -> Sequence[str]:
+        """Up to ``count`` lines that follow line ``number``."""
+        return self._lines[number + 1 : number + 1 + count]
+
     def members(self, number: int) -> Sequence[int]:
         """The lines of the section that line ``number`` opens, without those of inner ones."""
         if self._members is None:
