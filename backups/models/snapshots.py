@@ -35,7 +35,7 @@ class Snapshot(models.Model):
     content_sha256 = models.CharField(max_length=64)
     #: Keyed digest of what was redacted into this text, and by which rules: where a later
     #: collection has the same, it is not redacted again. Empty where that is not known.
-    source_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
+    source_digest = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     #: The redacted text until it is in Git, so that a full disk loses nothing; then empty.
     pending_text = models.TextField(blank=True)
     path = models.CharField(max_length=200)
