@@ -1,14 +1,15 @@
 """Private keys and digests of passwords that no mark and no word of the rules stands around.
 
-PuTTY's key files, keys as DER in base64 without PEM, the numbers that ``openssl -text`` prints, and
-the lines of htdigest files. Most texts hold none of them, and each costs one search then.
+PuTTY's key files, keys as DER and of SSH in base64 without PEM, the numbers that ``openssl -text``
+prints, and the lines of htdigest files. Most texts hold none of them, and each costs one search
+then.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from backups.engine.redaction.key_blocks import MOST_LINES, KeyBlock
 
@@ -27,6 +28,9 @@ _DER = re.compile(
     r"|(?P<encrypted>II[A-Za-z0-9+/]{2}[DTjz][A-Za-z0-9+/]{2}BgkqhkiG9w0BB[QA])"
     r")[A-Za-z0-9+/]{20,}={0,2}"
 )
+# How a key of SSH's first vendor begins: four bytes that mark it, and its length in four more.
+_SSH2_MARK = "P2/56wAA"
+_SSH2 = re.compile(r"P2/56wAA[A-Za-z0-9+/]{20,400}={0,2}")
 _BASE64_LINE = re.compile(r"[ \t]*([A-Za-z0-9+/]{1,400}={0,2})[\"']?,?[ \t\r]*")
 _AT_LINE_END = re.compile(r"[ \t\r]*$")
 # All numbers of an RSA key follow its exponent; one of an elliptic curve has a single one.
@@ -46,7 +50,9 @@ def bare_key_blocks(lines: Sequence[str], text: str, taken: Container[int]) -> l
     if "privateExponent:" in text or "priv:" in text:
         found += _numbers(lines, text)
     known = {number for block in found for number, _, _ in block.pieces}
-    found += _der(lines, text, known)
+    found += _base64(_DER, _length_of_der, lines, text, known)
+    if _SSH2_MARK in text:
+        found += _base64(_SSH2, _length_of_ssh2, lines, text, known)
     return [block for block in found if not any(number in taken for number, _, _ in block.pieces)]
 
 
@@ -79,26 +85,38 @@ def _digests(lines: Sequence[str], text: str) -> Iterator[KeyBlock]:
             yield KeyBlock(((number, start, start + len(match[1])),), encrypted=False)
 
 
-def _der(lines: Sequence[str], text: str, known: Container[int]) -> Iterator[KeyBlock]:
+def _base64(
+    begin: re.Pattern[str],
+    length: Callable[[str], int],
+    lines: Sequence[str],
+    text: str,
+    known: Container[int],
+) -> Iterator[KeyBlock]:
+    """Keys whose first characters are ``begin``; ``length`` tells how many bytes they say of."""
     done = -1
-    for number, start, match in _matches(_DER, text):
+    for number, start, match in _matches(begin, text):
         if number < done or number in known:
             continue
         end = start + len(match.group())
         pieces = [(number, start, end)]
-        missing = _base64_length(match.group()) - len(match.group())
+        missing = -(-length(match.group()) // 3) * 4 - len(match.group())
         if missing > 0 and _AT_LINE_END.match(lines[number], end):
             pieces += _below(_BASE64_LINE, lines, number, most=missing)
             done = pieces[-1][0] + 1
-        yield KeyBlock(tuple(pieces), encrypted=match["encrypted"] is not None)
+        yield KeyBlock(tuple(pieces), encrypted=match.groupdict().get("encrypted") is not None)
 
 
-def _base64_length(begin: str) -> int:
-    """Characters of base64 that the DER takes whose first ones are ``begin`` (X.690, 8.1.3)."""
+def _length_of_der(begin: str) -> int:
+    """Bytes that the DER takes whose first ones are ``begin`` (X.690, 8.1.3)."""
     head = base64.b64decode(begin[:8])
     more = head[1] & 0x7F if head[1] & 0x80 else 0
     content = int.from_bytes(head[2 : 2 + more]) if more else head[1]
-    return -(-(2 + more + content) // 3) * 4
+    return 2 + more + content
+
+
+def _length_of_ssh2(begin: str) -> int:
+    """Bytes that the key takes whose first ones are ``begin``; its length is the second number."""
+    return int.from_bytes(base64.b64decode(begin[:12])[4:8])
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, re.Match[str]]]:

@@ -133,3 +133,18 @@ def test_a_line_of_htdigest() -> None:
     assert TOKEN.sub("-", redact(f"bob:my realm:{digest}\n")) == "bob:my realm:-\n"
     innocent = f"sum of the image: flash:{digest}\n"
     assert redact(innocent) == innocent
+
+
+@pytest.mark.parametrize("width", [64, 76, 1000])
+def test_ssh2_key_without_marks_is_replaced_to_its_end(width: int) -> None:
+    """ExtremeWare prints the key of the switch as its SSH server keeps it."""
+    key = bytes.fromhex("3f6ff9eb") + (514).to_bytes(4) + bytes(range(7, 260 - 7)) * 2
+    text = base64.b64encode(key[:514].ljust(514, b"q")).decode()
+    lines = [text[start : start + width] for start in range(0, len(text), width)]
+    before = ["configure ssh2 key pregenerated", *lines, "", "enable ssh2"]
+
+    after = REDACTOR.redact(None, "\n".join(before)).text.split("\n")
+
+    assert len(after) == len(before)
+    assert (after[0], *after[-2:]) == (before[0], "", "enable ssh2")
+    assert not [line for line in lines if line in after]
