@@ -35,6 +35,9 @@ def _before_fork(**_: object) -> None:
     # Its modules need the settings.
     from backups.engine.git.command import load_gitpython
     from backups.engine.netmiko_collector import load_drivers
+    from inventory.platforms import all_redaction_rules
 
     load_drivers()
     load_gitpython()
+    # A child that is told to end has two seconds to say so in the log, which is redacted.
+    all_redaction_rules()
