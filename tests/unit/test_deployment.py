@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -75,6 +76,14 @@ def test_everything_waits_for_the_migration() -> None:
         assert section["PartOf"] == "netraven.target"
     migrate = unit(_FOLDER / "systemd" / "netraven-migrate.service")["Service"]
     assert (migrate["Type"], migrate["RemainAfterExit"]) == ("oneshot", "yes")
+
+
+def test_the_web_is_served_as_in_the_image() -> None:
+    """The log, too: ``gunicorn_log`` gives its lines the form of all others."""
+    dockerfile = (PROJECT_DIR / "Dockerfile").read_text(encoding="utf-8")
+    image = json.loads(dockerfile.rpartition("\nCMD ")[2])
+    command = unit(_FOLDER / "systemd" / "netraven-web.service")["Service"]["ExecStart"].split()
+    assert set(image) - {"0.0.0.0:8000"} <= set(command)
 
 
 def test_workers_have_time_to_end() -> None:
