@@ -220,11 +220,13 @@ def _read_catalogue(directory: Path | None, signature: _Signature) -> _Catalogue
 
 def _told(catalogue: _Catalogue) -> _Catalogue:
     """The catalogue, with its problems logged once."""
-    with suppress(IndexError):  # all are told
+    problems = []
+    # All of them first: what is logged is redacted, which asks for the catalogue.
+    with suppress(IndexError):
         while True:
-            # First of all: what is logged is redacted, which asks for the catalogue.
-            name, problem = catalogue.untold.popleft()
-            logger.error("platform.unusable", platform=name, error=str(problem))
+            problems.append(catalogue.untold.popleft())
+    for name, problem in problems:
+        logger.error("platform.unusable", platform=name, error=str(problem))
     return catalogue
 
 

@@ -30,7 +30,7 @@ _DER = re.compile(
 )
 # How a key of SSH's first vendor begins: four bytes that mark it, and its length in four more.
 _SSH2_MARK = "P2/56wAA"
-_SSH2 = re.compile(r"P2/56wAA[A-Za-z0-9+/]{20,400}={0,2}")
+_SSH2 = re.compile(r"P2/56wAA[A-Za-z0-9+/]{20,}={0,2}")
 _BASE64_LINE = re.compile(r"[ \t]*([A-Za-z0-9+/]{1,400}={0,2})[\"']?,?[ \t\r]*")
 _AT_LINE_END = re.compile(r"[ \t\r]*$")
 # All numbers of an RSA key follow its exponent; one of an elliptic curve has a single one.

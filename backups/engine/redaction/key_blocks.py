@@ -25,6 +25,9 @@ _OPEN_ELEMENT = re.compile(
     r"<(?P<name>(?:[\w.-]*-)?(?:private-?_?key|prv|tls-auth|static_key|secret-key))>[ \t\r]*$", re.M
 )
 _CLOSING = re.compile(r"</([\w.-]+)>")
+# OpenVPN says in the first lines of such a key what it is.
+_WITH_COMMENTS = frozenset({"tls-auth", "static_key"})
+_COMMENT = re.compile(r"[ \t]*#(?:[ \t].*)?\r?$")
 # Strings of JSON hold the line ends as escapes, and may hold headers between them.
 _PIECE = re.compile(
     rf"{TOKEN.pattern}|\\[nrt]|(?:Proc-Type|DEK-Info): [^\s\"'<>\\]+|([^\s\"'<>\\]+)"
@@ -133,10 +136,11 @@ def _element_blocks(lines: Sequence[str]) -> list[KeyBlock]:
         if index == len(numbers) or numbers[index] >= number + MOST_LINES:
             continue
         last = done = numbers[index]
+        has_comments = opened.group("name") in _WITH_COMMENTS
         pieces = [
             piece
             for inner in range(number + 1, last)
-            if "-----" not in lines[inner] and not lines[inner].lstrip().startswith("#")
+            if "-----" not in lines[inner] and not (has_comments and _COMMENT.match(lines[inner]))
             for piece in _line_pieces(lines, inner, 0, len(lines[inner]))
         ]
         end = lines[last].index(f"</{opened.group('name')}>")

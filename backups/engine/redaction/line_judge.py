@@ -38,6 +38,8 @@ class LineState:
     continued: RedactionRule | None = None
     #: One secret of each of the next lines: the rest of what the end of this line has cut.
     rest: Sequence[Secret] = ()
+    #: Whether the lines below decide about that.
+    may_be_cut = False
     #: Rule whose values stand in the lines below.
     below: RedactionRule | None = None
     #: Known as soon as somebody asks.
@@ -293,8 +295,9 @@ def _ends_name(left: Left, line: str, start: int) -> bool:
 
 def _unwrapped(rule: RedactionRule, state: LineState, value: Value, *, constant: bool) -> Value:
     """The part of ``value`` in the line itself; ``state`` learns of the rest in the next ones."""
-    if not may_be_wrapped(state.line, value):
+    if not may_be_wrapped(state.line, value, state.text_end()):
         return value
+    state.may_be_cut = True
     wrap = wrapped(state.line, value, state.sections.below(state.number, MOST_LINES))
     if wrap is None:
         return value

@@ -101,7 +101,7 @@ class _Reading:
             self.findings.add(following, secret)
         if state.continued is not None or state.below is not None:
             self._follow(state)
-        elif stands_alone and not state.rest:
+        elif stands_alone and not state.may_be_cut:
             self._known[line] = _Known(
                 None if state.found.is_empty else state.found, tuple(state.asked.values())
             )
