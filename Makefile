@@ -14,8 +14,8 @@ demo: .venv/local ## Show a whole backup with simulated devices, in a stack of i
 up: .venv/local ## Run the whole stack on this machine until Ctrl-C
 	$(BIN)/python manage.py up
 
-test: .venv/dev ## Run all tests, in three processes: some wait while others work
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: .venv/dev ## Run all tests, in two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 faults: .venv/dev ## Run the tests of faults alone: they kill, freeze and starve the processes of a stack
 	$(BIN)/pytest tests/faults
