@@ -172,7 +172,7 @@ def test_who_finds_the_log_in_taken_waits_without_having_tried() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_permits_asked_for_at_once_are_not_more_than_the_limit() -> None:
-    run, _ = run_of(8)
+    run, _ = run_of(6)
     RunCredential.objects.update(unanswered=4)
     sessions = [begin(one) for one in probes(run)]
     assert sum(all_at_once(len(sessions), lambda: may_log_in(sessions.pop()))) == 3

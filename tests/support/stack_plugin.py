@@ -26,8 +26,6 @@ from tests.support import prepared
 #: Loopback devices are allowed, and nobody waits long for one that does not answer.
 _SETTINGS = {
     "NETRAVEN_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
-    # Tests of threads need one each, beside those of a worker that an earlier test has used.
-    "NETRAVEN_DATABASE_CONNECTIONS": "16",
     "NETRAVEN_CONNECT_TIMEOUT_SECONDS": "3",
     "NETRAVEN_LOGIN_TIMEOUT_SECONDS": "5",
     "NETRAVEN_COMMAND_TIMEOUT_SECONDS": "10",
