@@ -15,8 +15,8 @@ COPY . .
 RUN python -m compileall -q .
 # Settings want keys. Without DATABASE_URL they are generated into the data directory: keys that
 # have encrypted nothing, are removed in the same step and are not copied to the image.
-# GIT_PYTHON_REFRESH: this stage has no git, and needs none.
-RUN GIT_PYTHON_REFRESH=quiet NETRAVEN_DATA_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity=0 \
+# This stage has no git, and needs none.
+RUN NETRAVEN_DATA_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity=0 \
     && rm /tmp/build/keys.json
 
 
