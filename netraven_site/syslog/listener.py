@@ -63,7 +63,14 @@ class Listener:
             # A loop outside the main thread has no signals; its owner calls stop.
             with contextlib.suppress(ValueError, RuntimeError):
                 loop.add_signal_handler(number, self.stop)
-        directory = await loop.run_in_executor(self._database, Directory.load)
+        try:
+            directory = await loop.run_in_executor(self._database, Directory.load)
+            await self._serve(directory, address, port)
+        finally:
+            await loop.run_in_executor(self._database, connections.close_all)
+            self._database.shutdown()
+
+    async def _serve(self, directory: Directory, address: str, port: int) -> None:
         intake = Intake(
             directory,
             per_second=self._config.syslog_messages_per_second,
@@ -80,8 +87,9 @@ class Listener:
         finally:
             await sockets.close()
             self._report(intake.counts)
-            await loop.run_in_executor(self._database, self._end, intake.counts)
-            self._database.shutdown()
+            await asyncio.get_running_loop().run_in_executor(
+                self._database, self._end, intake.counts
+            )
 
     def stop(self) -> None:
         """End; what was taken is written first. For the thread of the loop."""
@@ -120,8 +128,6 @@ class Listener:
             self._store(counts)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("syslog.counts_lost", error=type(error).__name__)
-        finally:
-            connections.close_all()
 
     def _report(self, counts: Counter[str]) -> None:
         """Say what came since the last time, if anything did."""

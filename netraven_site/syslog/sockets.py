@@ -41,10 +41,11 @@ class Sockets:
         Raises StackError.
         """
         try:
-            self._datagrams = _bound(address, port, socket.SOCK_DGRAM)
-            bound = int(self._datagrams.getsockname()[1])
-            stream = _bound(address, bound, socket.SOCK_STREAM)
+            # TCP first: a free port for UDP may be somebody's own end of a TCP connection.
+            stream = _bound(address, port, socket.SOCK_STREAM)
             self._server = await asyncio.start_server(self._serve, sock=stream, limit=2 * LONGEST)
+            bound = int(stream.getsockname()[1])
+            self._datagrams = _bound(address, bound, socket.SOCK_DGRAM)
         except OSError as error:
             await self.close()
             raise StackError(

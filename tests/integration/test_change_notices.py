@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import git
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.test import Client
 from django.utils import timezone
 
@@ -24,6 +27,8 @@ from jobs.models import ChangeNotice, DeviceResult, JobRun, SyslogCount
 from jobs.monitoring.metrics import metrics_text
 from jobs.reconcile import reconcile
 from jobs.services.notices import Notice, notices_add
+from netraven_site.stack.errors import StackError
+from netraven_site.syslog.listener import Listener
 from tests.factories import CredentialFactory, DeviceFactory, user_with
 from tests.support.devices import device_spec, fleet_in_thread
 from tests.support.inventory import add_credential, add_device
@@ -290,6 +295,23 @@ def is_cut_off(stream: socket.socket, data: bytes) -> bool:
 def test_two_listeners_on_one_port_are_refused() -> None:
     with running_listener() as listener, pytest.raises(CommandError, match="cannot be used"):
         call_command("syslog", "--bind", "127.0.0.1", "--port", str(listener.port))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_that_is_refused_gives_its_connection_back() -> None:
+    in_use = connections_in_use()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        listener = Listener(settings.NETRAVEN, say=print)
+        with pytest.raises(StackError, match="cannot be used"):
+            asyncio.run(listener.run("127.0.0.1", other.getsockname()[1]))
+    assert connections_in_use() == in_use
+
+
+def connections_in_use() -> int:
+    """Of the pool, by this process."""
+    stats = cast("DatabaseWrapper", connections["default"]).pool.get_stats()
+    return stats["pool_size"] - stats["pool_available"]
 
 
 @pytest.mark.parametrize("port", ["0", "-1", "70000"])
