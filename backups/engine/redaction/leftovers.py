@@ -41,7 +41,7 @@ def _is_unknown(
     if value is None or findings.in_secret(value.start):
         return False
     text = line[value.start : value.end]
-    if TOKEN.search(text) or reader.is_masked(text) or reader.is_vocabulary(text.rstrip(".:")):
+    if TOKEN.search(text) or reader.is_masked(text) or reader.is_own_word(line, value):
         return False
     if reader.is_vocabulary(line[end:name_end].strip("-_.").lower()):
         return False

@@ -213,7 +213,7 @@ class LineJudge:
         if rule.value not in _IN_OTHER_LINES and _is_continued(line, first):
             state.continued = rule
             return []
-        if rule.vocabulary and not first.quoted and self._is_word(line, first):
+        if rule.vocabulary and not first.quoted and self.reader.is_own_word(line, first):
             return None
         constant = rule.token is TokenKind.CONSTANT or self.reader.is_resalted(encoding)
         if rule.value not in _IN_OTHER_LINES:
@@ -248,10 +248,6 @@ class LineJudge:
 
     def _taken(self, line: str, start: int, end: int) -> Value | None:
         return self.reader.inner(line, Value(start, end)) if start < end else None
-
-    def _is_word(self, line: str, value: Value) -> bool:
-        words = line[value.start : value.end].split(None, 1)
-        return self.reader.is_vocabulary(words[0].rstrip(".:") if words else "")
 
 
 def _value_position(ask: Ask, line: str, end: int) -> int:

@@ -29,6 +29,8 @@ _BRACE_REACH = 200
 # Closes a text of JSON, as its next signs tell.
 _CLOSING = re.compile(r'"(?=[\]}]|,"|:["{\[n]|[:,]?$)')
 _NEAR = 80
+#: A line that begins with a capital letter, maybe behind the sign of a message.
+_SENTENCE = re.compile(r"[%#!*\s]{0,8}[A-Z]")
 
 
 class Value(NamedTuple):
@@ -69,6 +71,17 @@ class ValueReader:
     def is_vocabulary(self, text: str) -> bool:
         """Whether ``text`` is a word of the command line or of plain English, not a value."""
         return self._not_secret.fullmatch(text) is not None
+
+    def is_own_word(self, line: str, value: Value) -> bool:
+        """Whether ``value`` begins with a word of the command line.
+
+        A colon behind it counts where it ends a label, a full stop where it ends a sentence.
+        """
+        first, *_ = line[value.start : value.end].split(None, 1) or [""]
+        end = value.start + len(first)
+        is_label = first.endswith(":") and bool(line[end:].strip())
+        in_sentence = first.endswith(".") and _SENTENCE.match(line, 0, end) is not None
+        return self.is_vocabulary(first[:-1] if is_label or in_sentence else first)
 
     def is_masked(self, text: str) -> bool:
         """Whether the device or another program has put a mask in place of the secret."""
