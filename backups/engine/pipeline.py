@@ -147,7 +147,7 @@ def _outcome(
             for fact, value in facts(platform, outputs).items()
         },
         attribution=redacted_attribution(_attribution(request, outputs), redactor, secrets),
-        unsaved=None if reasons else unsaved(platform, outputs, is_whole=judged.was_checked),
+        unsaved=None if reasons else unsaved(platform, outputs),
         notes=tuple(
             redactor.redact_message(note, secrets)
             for note in (*collection.notes, *_rejected_options(platform, outputs))
@@ -164,7 +164,6 @@ class _Judged:
     source_digest: str = ""
     #: Why it is not trusted.
     reasons: Sequence[str] = ()
-    was_checked: bool = False
 
 
 def _judged(
@@ -184,10 +183,9 @@ def _judged(
     config = redacted()
     content_sha256 = hashlib.sha256(config.text.encode()).hexdigest()
     # The last good text needs no check.
-    was_checked = content_sha256 != previous
-    if was_checked and (reasons := _reasons(request, collection, config)):
-        return _Judged(reasons=reasons, was_checked=True)
-    return _Judged(config=config, source_digest=made_by(content_sha256), was_checked=was_checked)
+    if content_sha256 != previous and (reasons := _reasons(request, collection, config)):
+        return _Judged(reasons=reasons)
+    return _Judged(config=config, source_digest=made_by(content_sha256))
 
 
 def _attribution(

@@ -218,7 +218,8 @@ def _dissolve(line: str, released: Released) -> None:
     parked = standing.filter(pk__in=list(rows.values_list("pk", flat=True)))
     free = parked.filter(Q(limit_keys=[line]) | Q(limit_keys=[]))
     released.run_ids |= set(free.order_by().values_list("run_id", flat=True).distinct())
-    free.update(limit_keys=[], parked_at=None, parked_key="", queued_at=None)
+    # Those are of a wave again, and end like its others.
+    free.update(limit_keys=[], parked_at=None, parked_key="", parked_reason="", queued_at=None)
     rest = Func(F("limit_keys"), Value(line), function="array_remove")
     parked.update(limit_keys=rest, parked_key=_First(rest, output_field=CharField()))
 

@@ -297,6 +297,16 @@ def test_without_its_limit_a_line_goes_into_waves(delete: bool) -> None:
     assert (row.device, row.limit_keys) == (capped, [f"zone:{zone.pk}"])
 
 
+@pytest.mark.django_db
+def test_without_their_limit_devices_count_in_waves(configure: Callable[..., None]) -> None:
+    configure(wave_size=1)
+    TagFactory.create(name="site", max_sessions=1)
+    run = run_of(*[DeviceFactory.create(tags=[LOGIN, "site"]) for _ in range(3)])
+    Tag.objects.update(max_sessions=None)
+    parked_release_all()
+    assert [len(run_take_wave(run=run)) for _ in range(3)] == [1, 1, 0]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_without_its_limit_a_line_leaves_devices_that_somebody_holds_for_the_next_pass() -> None:
     TagFactory.create(name="site", max_sessions=1)

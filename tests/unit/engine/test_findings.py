@@ -145,11 +145,14 @@ def test_running_against_startup(saved: str | None, expected: bool | None) -> No
     assert unsaved(LAB, outputs) is expected
 
 
-def test_an_output_that_is_not_whole_is_compared_with_nothing() -> None:
+def test_without_a_running_config_nothing_is_compared() -> None:
+    assert unsaved(LAB, [output(Role.STARTUP, BODY)]) is None
+
+
+def test_of_several_outputs_one_that_is_not_whole_is_compared_with_nothing() -> None:
     saved = output(Role.STARTUP, BODY)
-    assert unsaved(LAB, [running(BODY.removesuffix("end\r\n")), saved]) is None
-    assert unsaved(LAB, [running(""), saved]) is None
-    assert unsaved(LAB, [saved]) is None
+    error = "% Invalid input detected at '^' marker.\r\n"
+    assert unsaved(LAB, [running(error), running(BODY), saved]) is None
 
 
 def test_further_commands_are_not_compared() -> None:
