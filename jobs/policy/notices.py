@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backups.engine.errors import ErrorCategory
-from jobs.choices import EventKind, ResultStatus, RunStatus, Severity
+from jobs.choices import FINAL_RUN_STATUSES, EventKind, ResultStatus, RunStatus, Severity
 
 SEVERITIES: Mapping[EventKind, Severity] = {
     EventKind.CONFIG_CHANGED: Severity.INFO,
@@ -28,9 +28,7 @@ TELLING_STATUSES = frozenset(
     {ResultStatus.SUCCEEDED, ResultStatus.FAILED, ResultStatus.ERRORED, ResultStatus.SUSPECT}
 )
 #: The same for runs: one that was cancelled, or had nothing to do, says nothing.
-TELLING_RUNS = frozenset(RunStatus) - {
-    RunStatus.PENDING,
-    RunStatus.RUNNING,
+TELLING_RUNS = FINAL_RUN_STATUSES - {
     RunStatus.CANCELLED,
     RunStatus.COMPLETED_NO_DEVICES,
 }

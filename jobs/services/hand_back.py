@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
+from jobs.policy.transitions import RESULT_LOSE
 from jobs.services.logs import job_log
 from jobs.services.results import Claim
 
@@ -28,7 +29,7 @@ def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
         results = list(
             DeviceResult.objects.select_for_update(of=("self",), skip_locked=True)
             .select_related("device__zone")
-            .filter(held, status=ResultStatus.RUNNING, snapshot=None)
+            .filter(held, status__in=RESULT_LOSE.sources, snapshot=None)
             .order_by("pk")
         )
         DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(

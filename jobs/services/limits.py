@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.policy.limits import LimitKind, limit_key
+from jobs.policy.transitions import RESULT_CLAIM
 from jobs.selectors.limits import capped_keys, rooms, standings
 
 _BATCH = 1000
@@ -101,9 +102,7 @@ def _put_others_on_trial(run: JobRun, credential_ids: list[int]) -> None:
 
     They were too few to ask: together with those that fall back on it they are not.
     """
-    waiting = run.results.filter(
-        credential__in=credential_ids, status__in=(ResultStatus.PENDING, ResultStatus.RETRYING)
-    )
+    waiting = run.results.filter(credential__in=credential_ids, status__in=RESULT_CLAIM.sources)
     for credential_id in credential_ids:
         key = limit_key(LimitKind.TRIAL, run.pk, credential_id)
         others = waiting.filter(credential=credential_id).exclude(limit_keys__contains=[key])

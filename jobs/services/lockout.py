@@ -25,13 +25,13 @@ from jobs.policy.lockout import (
     refused_at_reason,
     set_aside_reason,
 )
+from jobs.policy.transitions import RESULT_CLAIM, RESULT_RECORD
 from jobs.selectors.limits import at_log_in, standings
 from jobs.services.fallback import next_credentials
 from jobs.services.limits import results_limit
 from jobs.services.locks import lock_limits
 from jobs.services.logs import job_log
 
-_WAITING = (ResultStatus.PENDING, ResultStatus.RETRYING)
 _BATCH = 1000
 #: A run and one of its credentials, by id.
 _Pair = tuple[int, int]
@@ -105,7 +105,7 @@ def log_in_permit(*, result_id: int, attempt: int, run_id: int, credential_id: i
     if taken >= allowed:
         return False
     row = DeviceResult.objects.select_for_update().filter(
-        pk=result_id, attempts=attempt, status=ResultStatus.RUNNING
+        pk=result_id, attempts=attempt, status__in=RESULT_RECORD.sources
     )
     for held in row:
         keys = [*held.limit_keys, limit_key(LimitKind.LOG_IN, run_id, credential_id)]
@@ -166,7 +166,7 @@ def results_reassign(*, run_id: int, credential_id: int) -> None:
     waiting = list(
         # Locked in one order: others lock several rows at once as well.
         run.results.select_for_update()
-        .filter(status__in=_WAITING, credential=credential_id)
+        .filter(status__in=RESULT_CLAIM.sources, credential=credential_id)
         .only("pk", "run_id", "device_id")
         .order_by("pk")
     )
@@ -217,7 +217,7 @@ def _refusers(row: RunCredential) -> list[str]:
 def _in_batches(results: list[DeviceResult]) -> Iterator[QuerySet[DeviceResult]]:
     for start in range(0, len(results), _BATCH):
         ids = [result.pk for result in results[start : start + _BATCH]]
-        yield DeviceResult.objects.filter(pk__in=ids, status__in=_WAITING)
+        yield DeviceResult.objects.filter(pk__in=ids, status__in=RESULT_CLAIM.sources)
 
 
 def _skip(run: JobRun, credential_id: int, results: list[DeviceResult]) -> None:

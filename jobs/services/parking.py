@@ -20,6 +20,7 @@ from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.models.results import PARKED
 from jobs.policy.limits import LimitKind, keys_of_kind, limit_key, parse_key
+from jobs.policy.transitions import RESULT_CLAIM, RESULT_RECORD
 from jobs.selectors.limits import Room, parked_lines, rooms, standings
 from jobs.services.lockout import is_set_aside, results_reassign
 from jobs.services.locks import lock_limits, lock_lines
@@ -101,7 +102,7 @@ def result_withhold(*, result: DeviceResult) -> bool:
     assert result.credential_id is not None
     key = limit_key(LimitKind.TRIAL, result.run_id, result.credential_id)
     held = DeviceResult.objects.filter(
-        pk=result.pk, attempts=result.attempts, status=ResultStatus.RUNNING
+        pk=result.pk, attempts=result.attempts, status__in=RESULT_RECORD.sources
     )
     room = rooms(keys=[key], at_claim=False)[key]
     return bool(_park(held, key, room, given_back=F("given_back") + 1))
@@ -240,7 +241,8 @@ def _leave_set_aside(line: str, released: Released) -> None:
 
 def claimable_condition() -> Q:
     """What a row has to be, for a claim in a running run."""
-    return Q(status=ResultStatus.PENDING) | Q(status=ResultStatus.RETRYING, retry_at__lte=Now())
+    is_due = Q(status=ResultStatus.PENDING) | Q(retry_at__lte=Now())
+    return Q(is_due, status__in=RESULT_CLAIM.sources)
 
 
 def _claimable(result_id: int) -> QuerySet[DeviceResult]:

@@ -23,6 +23,7 @@ from credentials.statements import Statement, Update
 from jobs.choices import LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
+from jobs.policy.transitions import RESULT_LOSE, RESULT_RECORD
 from jobs.services.limits import results_limit
 from jobs.services.logs import job_log, safe_message
 from jobs.services.parking import claimable_condition, result_admit, result_park_for_device
@@ -223,7 +224,7 @@ def results_take_expired(*, limit: int) -> list[DeviceResult]:
             DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("device__zone")
             # One that was handed over has been read: no worker has to be alive for it.
-            .filter(status=ResultStatus.RUNNING, lease_until__lt=Now(), snapshot=None)[:limit]
+            .filter(status__in=RESULT_LOSE.sources, lease_until__lt=Now(), snapshot=None)[:limit]
         )
         return [result for result in expired if _return_lost(result)]
 
@@ -305,7 +306,9 @@ def _held(claim: Claim) -> QuerySet[DeviceResult]:
 
 
 def _standing(result_id: int, attempt: int) -> QuerySet[DeviceResult]:
-    return DeviceResult.objects.filter(pk=result_id, attempts=attempt, status=ResultStatus.RUNNING)
+    return DeviceResult.objects.filter(
+        pk=result_id, attempts=attempt, status__in=RESULT_RECORD.sources
+    )
 
 
 _TAKE_UNLIMITED = Update(
