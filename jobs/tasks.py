@@ -34,6 +34,7 @@ from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE,
 from jobs.selectors.limits import parked_lines
 from jobs.services import runs
 from jobs.services.backup import device_back_up
+from jobs.services.claims import Claim
 from jobs.services.commits import (
     HandedOver,
     commit_is_asked_by_nobody_else,
@@ -44,7 +45,7 @@ from jobs.services.commits import (
 from jobs.services.detection import detection_run
 from jobs.services.early_end import run_fail
 from jobs.services.parking import Released, parked_release, room_made
-from jobs.services.results import Claim, result_claim
+from jobs.services.results import result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
 from jobs.services.workers import workers_prune

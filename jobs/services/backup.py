@@ -26,13 +26,13 @@ from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
 from jobs.policy.lockout import is_acceptance
+from jobs.services.claims import Claim
 from jobs.services.durations import durations_count
 from jobs.services.fallback import credential_after
 from jobs.services.guard import RunGuard
 from jobs.services.logs import connection_log, job_log
 from jobs.services.parking import result_withhold
 from jobs.services.results import (
-    Claim,
     claim_holds,
     result_fail,
     result_fall_back,

@@ -24,11 +24,8 @@ from backups.services.commits import (
 )
 from jobs.models import DeviceResult
 from jobs.services.backup import failure_record, success_record
-from jobs.services.results import (
-    Claim,
-    result_take_back,
-    results_handed_over,
-)
+from jobs.services.claims import Claim
+from jobs.services.results import result_take_back, results_handed_over
 from jobs.services.sessions import session_failure
 
 logger = structlog.get_logger(__name__)

@@ -25,8 +25,9 @@ from jobs.policy.lockout import (
     refused_at_reason,
     set_aside_reason,
 )
-from jobs.policy.transitions import RESULT_CLAIM, RESULT_RECORD
+from jobs.policy.transitions import RESULT_CLAIM
 from jobs.selectors.limits import at_log_in, standings
+from jobs.services.claims import Claim, claim_standing
 from jobs.services.fallback import next_credentials
 from jobs.services.limits import results_limit
 from jobs.services.locks import lock_limits
@@ -104,10 +105,7 @@ def log_in_permit(*, result_id: int, attempt: int, run_id: int, credential_id: i
         return True
     if taken >= allowed:
         return False
-    row = DeviceResult.objects.select_for_update().filter(
-        pk=result_id, attempts=attempt, status__in=RESULT_RECORD.sources
-    )
-    for held in row:
+    for held in claim_standing(claim=Claim(result_id, attempt)).select_for_update():
         keys = [*held.limit_keys, limit_key(LimitKind.LOG_IN, run_id, credential_id)]
         DeviceResult.objects.filter(pk=held.pk).update(limit_keys=keys)
         return True

@@ -15,10 +15,11 @@ from jobs.choices import RunStatus, Trigger
 from jobs.launch import request_run
 from jobs.models import DeviceResult, JobLog, JobRun, RunCredential
 from jobs.services.backup import DeviceDone, failure_record
+from jobs.services.claims import Claim
 from jobs.services.early_end import run_cancel
 from jobs.services.guard import RunGuard
 from jobs.services.lockout import credential_accepted, log_in_permit
-from jobs.services.results import Claim, result_claim
+from jobs.services.results import result_claim
 from jobs.services.runs import run_finalise, run_resolve_credentials
 from tests.factories import CredentialFactory, DeviceFactory, DeviceResultFactory, JobRunFactory
 from tests.support.devices import device_spec, fleet_in_thread

@@ -21,8 +21,9 @@ from jobs.choices import ResultStatus
 from jobs.models import ConnectionLog, DeviceResult, JobLog
 from jobs.services import session_watch
 from jobs.services.backup import failure_record
+from jobs.services.claims import Claim
 from jobs.services.hand_back import claims_hand_back
-from jobs.services.results import Claim, claim_holds, leases_renew, result_claim, result_fail
+from jobs.services.results import claim_holds, leases_renew, result_claim, result_fail
 from jobs.services.session_watch import WatchedCollector, session_abandon, sessions_overdue
 from jobs.services.sessions import outlasts_database
 from jobs.tasks import backup_device
