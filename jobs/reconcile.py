@@ -23,7 +23,7 @@ from backups.services.commits import devices_with_pending_snapshots, snapshots_c
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.launch import request_changed, ring
-from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.models import DeviceResult, JobRun, ReconcilerTick, Tick
 from jobs.notification_tasks import heartbeat_send, notifications_send
 from jobs.schedules import entries_mend, slots_answer
 from jobs.services import results, runs
@@ -67,14 +67,12 @@ def reconcile_if_elected() -> Reconciled | None:
     """One pass, unless another process did one within the interval; then None."""
     interval = timedelta(seconds=settings.NETRAVEN.reconcile_seconds)
     # All by the database's clock: that of this host may be wrong.
-    ReconcilerTick.objects.get_or_create(pk=1, defaults={"last_at": Now()})
-    before = ReconcilerTick.objects.get(pk=1).last_at
-    won = ReconcilerTick.objects.filter(pk=1, last_at=before, last_at__lt=Now() - interval).update(
-        last_at=Now()
-    )
-    if not won:
+    ReconcilerTick.objects.get_or_create(pk=Tick.RECONCILE, defaults={"last_at": Now()})
+    tick = ReconcilerTick.objects.filter(pk=Tick.RECONCILE)
+    before = tick.get().last_at
+    if not tick.filter(last_at=before, last_at__lt=Now() - interval).update(last_at=Now()):
         return None
-    if ReconcilerTick.objects.get(pk=1).last_at - before > _GAP_INTERVALS * interval:
+    if tick.get().last_at - before > _GAP_INTERVALS * interval:
         results.leases_extend_all()
     done = reconcile()
     heartbeat_send()

@@ -41,6 +41,7 @@ from jobs.models import (
     NotificationRule,
     NotificationTarget,
     ReconcilerTick,
+    Tick,
 )
 from jobs.notifications import apprise_channel, checked_names, delivery, http_call
 from jobs.notifications.channel import Outcome
@@ -241,7 +242,7 @@ def test_overdue_devices_are_told_once_until_they_are_backed_up_again() -> None:
     DeviceFactory.create(hostname="young")
     Device.objects.filter(pk=device.pk).update(created_at=timezone.now() - timedelta(days=3))
     assert notifications_collect() == 1
-    ReconcilerTick.objects.filter(pk=3).update(last_at=Now() - timedelta(hours=1))
+    ReconcilerTick.objects.filter(pk=Tick.FIND_OVERDUE).update(last_at=Now() - timedelta(hours=1))
     assert notifications_collect() == 0
     assert "Backup overdue (1)\n  old: never backed up; the objective is 24 h" in texts()[0]
 
