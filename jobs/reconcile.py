@@ -14,12 +14,12 @@ import structlog
 from django.conf import settings
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
 from backups.selectors.git import git_is_queued
 from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
+from jobs.broker import BROKER_DOWN
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.launch import request_changed, ring
@@ -113,7 +113,7 @@ def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:
     """Ring again. A broker that is down is no loss: the rows are found again later."""
     try:
         resend(devices, isolated=isolated)
-    except OperationalError:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="devices", count=len(devices))
 
 

@@ -13,10 +13,7 @@ from celery import Task, shared_task
 from celery.canvas import Signature
 from celery.exceptions import Reject
 from django.conf import settings
-from django.db import IntegrityError, InterfaceError, InternalError
-from django.db import OperationalError as DatabaseDown
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from structlog.contextvars import bind_contextvars
 
 from backups.engine.cancellation import Cancellation
@@ -24,6 +21,7 @@ from backups.services.remotes import remotes_mark_changed
 from backups.services.retention import archives_prune
 from inventory.models import Device
 from jobs import leases
+from jobs.broker import BROKER_DOWN
 from jobs.choices import ResultStatus, RunStatus
 from jobs.chords import chord_send
 from jobs.git_tasks import pushes_send
@@ -61,12 +59,10 @@ _COMMIT_ROUNDS = 20
 _AFTER_DEADLINE_SECONDS = 60
 #: A detection that waits until others have tried its credential looks again after so long.
 _DETECT_AGAIN_SECONDS = 2
-#: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
-_BROKER_DOWN = (OperationalError, RedisError)
 #: A database that is down, restarted or busy: no fault of a run, which goes on when it is back. So
 #: are a transaction that was ended because its process stood still (InternalError), and a row that
 #: was deleted while it was being pointed to.
-_DATABASE_DOWN = (DatabaseDown, InterfaceError, InternalError, IntegrityError)
+_PASSING_DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, IntegrityError)
 
 
 class Advance(Enum):
@@ -189,8 +185,15 @@ def run_advance(run_id: int) -> Advance:
         if runs.run_finalise(run=run):
             _push_if_changed(run)
             return Advance.ENDED
-    except (*_BROKER_DOWN, *_DATABASE_DOWN) as error:
-        logger.warning("run.postponed", run=run_id, error=type(error).__name__)
+    except (*BROKER_DOWN, *_PASSING_DATABASE_ERRORS) as error:
+        logger.warning(
+            "run.postponed",
+            run=run_id,
+            error=type(error).__name__,
+            reason=str(error).partition("\n")[0],
+            # Which row was deleted meanwhile, if it is that, only the place tells.
+            exc_info=isinstance(error, IntegrityError),
+        )
         return Advance.NOTHING
     except Exception:
         logger.exception("run.failed", run=run_id, reason=doing)
@@ -241,7 +244,7 @@ def send_released(released: Released) -> None:
             )
         for run_id in sorted(released.run_ids):
             advance.si(run_id).set(queue=CONTROL_QUEUE).apply_async()
-    except _BROKER_DOWN:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="parked devices", count=len(released.results))
 
 
@@ -275,7 +278,7 @@ def commits_send(*, seconds: float = 0) -> None:
     """Ask the ``git`` queue to commit what waits then. A broker that is down is no loss."""
     try:
         commit_snapshots.apply_async(queue=GIT_QUEUE, countdown=seconds)
-    except _BROKER_DOWN:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="commits")
 
 
@@ -286,7 +289,7 @@ def _go_on(done: HandedOver) -> None:
             _ring(result, device_queue(result.device), countdown=seconds)
         for run_id in done.run_ids:
             advance.apply_async((run_id,), queue=CONTROL_QUEUE)
-    except _BROKER_DOWN:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="devices", count=len(done.retries))
 
 

@@ -12,7 +12,7 @@ from backups.engine.types import JumpTarget
 from inventory.credential_uses import use_record_refusal
 from jobs.models import DeviceResult
 from jobs.policy.limits import LimitKind, keys_of_kind
-from jobs.policy.lockout import is_acceptance, is_refusal
+from jobs.policy.lockout import is_acceptance, is_refusal, is_refused_log_in
 from jobs.services.lockout import (
     acceptance_is_due,
     credential_accepted,
@@ -104,7 +104,7 @@ class RunGuard(LogInGuard):
 
     def _count_at_jump_host(self, failure: DeviceError) -> None:
         """Count that a jump host has refused its credential, which many devices share."""
-        if not is_refusal(failure.category, at_jump_host=False):
+        if failure.jump_host is None or not is_refused_log_in(failure.category):
             return
         for jump in self._way:
             if jump.name == failure.jump_host and jump.credential_id is not None:

@@ -309,15 +309,18 @@ def test_a_broken_resolver_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.django_db
 @pytest.mark.parametrize("error", [InternalError, IntegrityError, OperationalError])
 def test_a_database_error_that_passes_ends_no_run(
-    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(**_: object) -> None:
-        raise error
+        raise error("the first line\nDETAIL: the second")
 
     monkeypatch.setattr("jobs.services.runs.credential_candidates", broken)
     result = DeviceResultFactory.create(queued_at=None)
     advance(result.run_id)
     assert JobRun.objects.get().status == RunStatus.RUNNING
+    (line,) = [one.msg for one in caplog.records if isinstance(one.msg, dict)]
+    assert (line["event"], line["reason"]) == ("run.postponed", "the first line")
+    assert line["exc_info"] is (error is IntegrityError)
 
 
 @pytest.mark.django_db
