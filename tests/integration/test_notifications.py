@@ -50,7 +50,7 @@ from jobs.notifications.content import message_content
 from jobs.notifications.delivery import message_replay, messages_deliver, targets_due
 from jobs.notifications.retention import notifications_prune
 from jobs.notifications.targets import target_save
-from jobs.policy.notices import MAX_ATTEMPTS
+from jobs.policy.notifications import MAX_ATTEMPTS
 from jobs.reconcile import reconcile
 from netraven_site.accounts.roles import Role
 from tests.factories import (
