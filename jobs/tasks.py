@@ -259,7 +259,7 @@ def _release(lines: list[str]) -> None:
 def _end_probation(result: DeviceResult) -> None:
     """Let everybody go on who waited for the credential of ``result`` to be taken."""
     with database_use():
-        _release([limit_key(LimitKind.TRIAL, result.run_id, result.credential_id or 0)])
+        _release([limit_key(LimitKind.PROBATION, result.run_id, result.credential_id or 0)])
 
 
 def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:

@@ -94,8 +94,8 @@ def log_in_permit(*, result_id: int, attempt: int, run_id: int, credential_id: i
 
     So many may as all together could be refused before the credential is set aside.
     """
-    trial = limit_key(LimitKind.TRIAL, run_id, credential_id)
-    lock_limits(keys=[trial])
+    probation = limit_key(LimitKind.PROBATION, run_id, credential_id)
+    lock_limits(keys=[probation])
     taken = at_log_in(run_id=run_id, credential_id=credential_id)
     pair = (run_id, credential_id)
     allowed = log_ins_allowed(

@@ -100,7 +100,7 @@ def result_withhold(*, result: DeviceResult) -> bool:
     It counts as no attempt.
     """
     assert result.credential_id is not None
-    key = limit_key(LimitKind.TRIAL, result.run_id, result.credential_id)
+    key = limit_key(LimitKind.PROBATION, result.run_id, result.credential_id)
     held = claim_standing(claim=Claim(result.pk, result.attempts))
     room = rooms(keys=[key], at_claim=False)[key]
     return bool(_park(held, key, room, given_back=F("given_back") + 1))
@@ -143,7 +143,7 @@ def _release_lines(lines: list[str]) -> Released:
     found = rooms(keys=lines, at_claim=False)
     # At first, because it waits for rows, which is to be done by who holds none yet.
     for line in lines:
-        if found[line].is_full and parse_key(line)[0] is LimitKind.TRIAL:
+        if found[line].is_full and parse_key(line)[0] is LimitKind.PROBATION:
             _leave_set_aside(line, released)
     for line in lines:
         if found[line].free is None:
@@ -188,12 +188,12 @@ def _heads(line: str) -> QuerySet[DeviceResult]:
 
     Neighbours by name often share what is wrong with them, so they are poor witnesses.
     """
-    is_trial = parse_key(line)[0] is LimitKind.TRIAL
+    is_probation = parse_key(line)[0] is LimitKind.PROBATION
     return (
         DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("device__zone", "run")
         .filter(PARKED, parked_key=line)
-        .order_by("?" if is_trial else "pk")
+        .order_by("?" if is_probation else "pk")
     )
 
 
