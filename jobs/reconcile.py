@@ -25,7 +25,7 @@ from jobs.git_tasks import pushes_send
 from jobs.launch import request_changed, ring
 from jobs.models import DeviceResult, JobRun, ReconcilerTick, Tick
 from jobs.notification_tasks import heartbeat_send, notifications_send
-from jobs.schedules import entries_mend, slots_answer
+from jobs.schedules import entries_repair, slots_answer
 from jobs.services import results, runs
 from jobs.services.commits import leftovers_are_waiting
 from jobs.services.detection import detections_expire
@@ -51,7 +51,7 @@ class Reconciled:
 
     slots_answered: int = 0
     changes_answered: int = 0
-    entries_mended: int = 0
+    entries_repaired: int = 0
     runs_started: int = 0
     devices_returned: int = 0
     messages_resent: int = 0
@@ -90,7 +90,7 @@ def reconcile() -> Reconciled:
     return Reconciled(
         slots_answered=slots_answer(),
         changes_answered=_answer_changes(),
-        entries_mended=entries_mend(),
+        entries_repaired=entries_repair(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
         messages_resent=len(unanswered),

@@ -83,7 +83,7 @@ def schedule_sync(*, job: Job) -> None:
     job.periodic_task = stored.periodic_task
 
 
-def entries_mend() -> int:
+def entries_repair() -> int:
     """Bring every entry in step that somebody has edited or deleted; gives how many there were.
 
     Takes one query as long as all are in step.
