@@ -49,7 +49,13 @@ def begin(run: JobRun, device: Device) -> DeviceResult:
 def fail(result: DeviceResult, failure: DeviceError = REFUSED) -> DeviceDone:
     guard = RunGuard(result, lambda: None)
     claim = Claim(result.pk, result.attempts)
-    done = failure_record(result, claim, failure, ("Zq9-CANARY-password",), guard)
+    done = failure_record(
+        result=result,
+        claim=claim,
+        failure=failure,
+        secrets=("Zq9-CANARY-password",),
+        guard=guard,
+    )
     assert done is not None
     return done
 

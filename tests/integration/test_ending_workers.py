@@ -76,12 +76,12 @@ def test_a_claim_that_was_handed_back_counts_as_no_attempt(
         assert result_claim(result_id=claim.result_id) is not None
     held = DeviceResult.objects.get(pk=claim.result_id)
     late = DeviceError(ErrorCategory.READ_TIMEOUT, "late")
-    first = failure_record(held, Claim(held.pk, held.attempts), late)
+    first = failure_record(result=held, claim=Claim(held.pk, held.attempts), failure=late)
     assert first is not None and first.status == ResultStatus.RETRYING
     DeviceResult.objects.update(retry_at=timezone.now())
     last = result_claim(result_id=claim.result_id)
     assert last is not None and (last.attempts, last.own_attempts) == (5, 2)
-    second = failure_record(last, Claim(last.pk, last.attempts), late)
+    second = failure_record(result=last, claim=Claim(last.pk, last.attempts), failure=late)
     assert second is not None and second.status == ResultStatus.FAILED
 
 
