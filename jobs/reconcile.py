@@ -51,7 +51,7 @@ class Reconciled:
 
     slots_answered: int = 0
     changes_answered: int = 0
-    entries_repaired: int = 0
+    entries_mended: int = 0
     runs_started: int = 0
     devices_returned: int = 0
     messages_resent: int = 0
@@ -90,7 +90,7 @@ def reconcile() -> Reconciled:
     return Reconciled(
         slots_answered=slots_answer(),
         changes_answered=_answer_changes(),
-        entries_repaired=entries_repair(),
+        entries_mended=entries_repair(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
         messages_resent=len(unanswered),
