@@ -28,9 +28,9 @@ from kombu.exceptions import MessageStateError
 
 from jobs import leases
 from jobs.broker import BROKER_DOWN
+from jobs.sending import resend
 from jobs.services.hand_back import claims_hand_back
 from jobs.services.session_watch import sessions_overdue
-from jobs.tasks import resend
 
 logger = structlog.get_logger(__name__)
 

@@ -14,6 +14,7 @@ from inventory.models import Device
 from jobs.broker import BROKER_DOWN
 from jobs.choices import RunStatus, Trigger
 from jobs.models import Job, JobRun, PlatformDetection
+from jobs.sending import device_queue
 from jobs.services.detection import detection_create
 from jobs.services.early_end import run_cancel
 from jobs.services.notices import run_create_of_changes
@@ -24,7 +25,7 @@ from jobs.services.run_creation import (
     run_create_over,
     run_create_retry,
 )
-from jobs.tasks import detect_platform, device_queue, dispatch_run
+from jobs.tasks import detect_platform, dispatch_run
 
 logger = structlog.get_logger(__name__)
 

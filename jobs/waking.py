@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from jobs.models import DeviceResult, Tick
 from jobs.models.results import PARKED
+from jobs.sending import send_released
 from jobs.services.parking import parked_release_all
 from jobs.services.ticks import tick_take
-from jobs.tasks import send_released
 
 #: From one pass to the next.
 WAKE_SECONDS = 1.0
