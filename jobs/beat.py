@@ -16,15 +16,13 @@ from django.db.models.functions import Now
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from jobs.models import ReconcilerTick
+from jobs.models import ReconcilerTick, Tick
 
 logger = structlog.get_logger(__name__)
 
 #: Of entries that are due at the same time each is a tick; asking before each slows beat down.
 _ASK_SECONDS = 1.0
 _BATCH = 500
-#: Row of ReconcilerTick that says when beat went round.
-BEAT_TICK = 5
 _SIGN_SECONDS = 10.0
 
 
@@ -46,7 +44,7 @@ class SlotScheduler(DatabaseScheduler):
 
     def _leave_sign(self) -> None:
         try:
-            ReconcilerTick.objects.update_or_create(pk=BEAT_TICK, defaults={"last_at": Now()})
+            ReconcilerTick.objects.update_or_create(pk=Tick.BEAT, defaults={"last_at": Now()})
         except (DatabaseError, InterfaceError) as error:
             logger.warning("beat.sign_failed", error=type(error).__name__)
 

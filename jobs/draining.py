@@ -24,12 +24,13 @@ from celery import bootsteps, platforms, signals
 from celery.worker import state
 from django.conf import settings
 from django.db import DatabaseError, connection
-from kombu.exceptions import MessageStateError, OperationalError
+from kombu.exceptions import MessageStateError
 
 from jobs import leases
+from jobs.broker import BROKER_DOWN
+from jobs.sending import resend
 from jobs.services.hand_back import claims_hand_back
 from jobs.services.session_watch import sessions_overdue
-from jobs.tasks import resend
 
 logger = structlog.get_logger(__name__)
 
@@ -173,7 +174,7 @@ def _hand_back_devices(*, isolated: bool = False) -> None:
             resend(results, isolated=True)
     except DatabaseError:
         logger.exception("worker.hand_back_failed")
-    except OperationalError:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="devices", count=len(results))
     finally:
         connection.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import structlog
 from celery import shared_task
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from backups.engine.errors import DeviceError
 from backups.models import RemoteState
@@ -21,6 +19,7 @@ from backups.services.remotes import (
     remotes_take_due,
 )
 from backups.services.verify import store_verify
+from jobs.broker import BROKER_DOWN
 from jobs.choices import LogLevel
 from jobs.queues import GIT_QUEUE
 from jobs.services.logs import job_log
@@ -39,7 +38,7 @@ def pushes_send(*, run_id: int | None = None) -> int:
     try:
         for remote_id in remote_ids:
             push_remote.apply_async((remote_id, run_id), queue=GIT_QUEUE)
-    except (OperationalError, RedisError):
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="pushes", count=len(remote_ids))
     return len(remote_ids)
 

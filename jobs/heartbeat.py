@@ -25,7 +25,7 @@ from jobs.reconcile import reconcile_if_elected
 from jobs.services.durations import durations_write
 from jobs.services.results import leases_renew
 from jobs.waking import WAKE_SECONDS, wake_if_elected
-from jobs.watchdog import Deafness, HungThreads
+from jobs.watchdog import HungThreads, StalledConsumer
 
 logger = structlog.get_logger(__name__)
 
@@ -105,17 +105,17 @@ def _on_ready(sender: Any, **_: Any) -> None:
     reconcile = Duty("reconcile", config.reconcile_seconds, reconcile_if_elected)
     wake = Duty("release parked devices", WAKE_SECONDS, wake_if_elected)
     Heartbeat(_own_duties(), name="heartbeat").start()
-    Heartbeat([report, reconcile, wake, *_watch(sender)], name="caretaker").start()
+    Heartbeat([report, reconcile, wake, *_watch(sender)], name="maintenance").start()
     worker_shutdown.connect(lambda **_: presence.leave(), weak=False)
 
 
 def _watch(consumer: Any) -> list[Duty]:
     """What the worker does to notice that it is of no use any more."""
     size = consumer.pool.num_processes
-    hung, deaf = HungThreads(pool_size=size), Deafness(consumer, pool_size=size)
+    hung, stalled = HungThreads(pool_size=size), StalledConsumer(consumer, pool_size=size)
     return [
         Duty("watch its threads", settings.NETRAVEN.heartbeat_seconds, hung.look),
-        Duty("watch its queues", settings.NETRAVEN.lease_seconds / 2, deaf.look),
+        Duty("watch its queues", settings.NETRAVEN.lease_seconds / 2, stalled.look),
     ]
 
 

@@ -9,11 +9,12 @@ import structlog
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
-from kombu.exceptions import OperationalError
 
 from inventory.models import Device
+from jobs.broker import BROKER_DOWN
 from jobs.choices import RunStatus, Trigger
 from jobs.models import Job, JobRun, PlatformDetection
+from jobs.sending import device_queue
 from jobs.services.detection import detection_create
 from jobs.services.early_end import run_cancel
 from jobs.services.notices import run_create_of_changes
@@ -24,7 +25,7 @@ from jobs.services.run_creation import (
     run_create_over,
     run_create_retry,
 )
-from jobs.tasks import detect_platform, device_queue, dispatch_run
+from jobs.tasks import detect_platform, dispatch_run
 
 logger = structlog.get_logger(__name__)
 
@@ -133,7 +134,7 @@ def request_detection(*, device: Device, requested_by: User | None = None) -> Pl
 def _send_detection(detection_id: int, queue: str) -> None:
     try:
         detect_platform.apply_async((detection_id,), queue=queue)
-    except OperationalError:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="detection", detection=detection_id)
 
 
@@ -144,7 +145,7 @@ def ring(run_id: int) -> bool:
     """
     try:
         dispatch_run.delay(run_id)
-    except OperationalError:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="run", run=run_id)
         return False
     return True

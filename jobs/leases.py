@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from backups.engine.cancellation import Cancellation
-from jobs.services.results import Claim, claims_gone
+from jobs.services.claims import Claim
+from jobs.services.results import claims_gone
 
 #: How long the end of a worker waits for claims that are just being taken.
 _TAKING_SECONDS = 2.0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import structlog
 from celery import shared_task
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
+from jobs.broker import BROKER_DOWN
 from jobs.notifications.collect import notifications_collect
 from jobs.notifications.delivery import messages_deliver, targets_due
 from jobs.notifications.heartbeat_url import is_time_to_ping, ping
@@ -33,7 +32,7 @@ def notifications_send() -> int:
             deliver_messages.apply_async(
                 (target_id,), queue=CONTROL_QUEUE, expires=_DELIVER_EXPIRES_SECONDS
             )
-    except (OperationalError, RedisError):
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="messages", count=len(target_ids))
     return len(target_ids)
 
@@ -44,7 +43,7 @@ def heartbeat_send() -> None:
         return
     try:
         ping_heartbeat.apply_async(queue=CONTROL_QUEUE, expires=_PING_EXPIRES_SECONDS)
-    except (OperationalError, RedisError):
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="heartbeat")
 
 

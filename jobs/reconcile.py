@@ -12,27 +12,28 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from backups.engine.errors import DeviceError
 from backups.selectors.git import git_is_queued
 from backups.services import projections
 from backups.services.commits import devices_with_pending_snapshots, snapshots_commit
-from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, LogLevel, ResultStatus, RunStatus
+from jobs.broker import BROKER_DOWN
+from jobs.choices import LogLevel, RunStatus
 from jobs.git_tasks import pushes_send
 from jobs.launch import request_changed, ring
-from jobs.models import DeviceResult, JobRun, ReconcilerTick
+from jobs.models import DeviceResult, JobRun, ReconcilerTick, Tick
 from jobs.notification_tasks import heartbeat_send, notifications_send
-from jobs.schedules import entries_mend, slots_answer
+from jobs.schedules import entries_repair, slots_answer
+from jobs.selectors.runs import run_is_stalled, runs_open
+from jobs.sending import commits_send, device_queue, resend
 from jobs.services import results, runs
 from jobs.services.commits import leftovers_are_waiting
 from jobs.services.detection import detections_expire
 from jobs.services.early_end import run_expire
 from jobs.services.logs import job_log
 from jobs.services.unserved import unserved_report
-from jobs.tasks import Advance, commits_send, device_queue, resend, run_advance
+from jobs.tasks import Advance, run_advance
 
 logger = structlog.get_logger(__name__)
 
@@ -67,14 +68,12 @@ def reconcile_if_elected() -> Reconciled | None:
     """One pass, unless another process did one within the interval; then None."""
     interval = timedelta(seconds=settings.NETRAVEN.reconcile_seconds)
     # All by the database's clock: that of this host may be wrong.
-    ReconcilerTick.objects.get_or_create(pk=1, defaults={"last_at": Now()})
-    before = ReconcilerTick.objects.get(pk=1).last_at
-    won = ReconcilerTick.objects.filter(pk=1, last_at=before, last_at__lt=Now() - interval).update(
-        last_at=Now()
-    )
-    if not won:
+    ReconcilerTick.objects.get_or_create(pk=Tick.RECONCILE, defaults={"last_at": Now()})
+    tick = ReconcilerTick.objects.filter(pk=Tick.RECONCILE)
+    before = tick.get().last_at
+    if not tick.filter(last_at=before, last_at__lt=Now() - interval).update(last_at=Now()):
         return None
-    if ReconcilerTick.objects.get(pk=1).last_at - before > _GAP_INTERVALS * interval:
+    if tick.get().last_at - before > _GAP_INTERVALS * interval:
         results.leases_extend_all()
     done = reconcile()
     heartbeat_send()
@@ -92,7 +91,7 @@ def reconcile() -> Reconciled:
     return Reconciled(
         slots_answered=slots_answer(),
         changes_answered=_answer_changes(),
-        entries_mended=entries_mend(),
+        entries_mended=entries_repair(),
         runs_started=_start_forgotten_runs(),
         devices_returned=len(lost),
         messages_resent=len(unanswered),
@@ -115,7 +114,7 @@ def _resend(devices: list[DeviceResult], *, isolated: bool) -> None:
     """Ring again. A broker that is down is no loss: the rows are found again later."""
     try:
         resend(devices, isolated=isolated)
-    except OperationalError:
+    except BROKER_DOWN:
         logger.warning("broker.down", postponed="devices", count=len(devices))
 
 
@@ -137,13 +136,11 @@ def _start_forgotten_runs() -> int:
 def _advance_open_runs() -> int:
     """Finalise, go on with, or expire every run that is still open."""
     ended = 0
-    is_late = ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField())
-    open_runs = JobRun.objects.filter(status__in=OPEN_RUN_STATUSES).annotate(is_late=is_late)
-    for run in open_runs[:_LIMIT]:
+    for run in runs_open()[:_LIMIT]:
         if run.is_late:
             ended += run_expire(run=run)
             continue
-        if run.status == RunStatus.RUNNING and _is_stalled(run):
+        if run.status == RunStatus.RUNNING and run_is_stalled(run=run):
             ended += _advance_stalled(run)
     return ended
 
@@ -160,17 +157,6 @@ def _advance_stalled(run: JobRun) -> bool:
 
 def _log(run_id: int, message: str) -> None:
     job_log(run=run_id, level=LogLevel.WARNING, message=f"reconciler: {message}")
-
-
-def _is_stalled(run: JobRun) -> bool:
-    """Nothing of the run is under way, or there is room for devices that were not sent yet.
-
-    The bodies of two chords that hold a device nobody reads would send the rest never.
-    """
-    return (
-        run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None).exists()
-        or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
-    )
 
 
 def _notify() -> int:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
 import structlog
 from celery import Task, shared_task
-from celery.canvas import Signature
 from celery.exceptions import Reject
-from django.conf import settings
-from django.db import IntegrityError, InterfaceError, InternalError
-from django.db import OperationalError as DatabaseDown
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from structlog.contextvars import bind_contextvars
 
 from backups.engine.cancellation import Cancellation
 from backups.services.remotes import remotes_mark_changed
 from backups.services.retention import archives_prune
-from inventory.models import Device
 from jobs import leases
+from jobs.broker import BROKER_DOWN
 from jobs.choices import ResultStatus, RunStatus
-from jobs.chords import chord_send
 from jobs.git_tasks import pushes_send
 from jobs.models import DeviceResult, JobRun
 from jobs.notifications.retention import notifications_prune
 from jobs.policy.limits import LimitKind, limit_key
-from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, GIT_QUEUE, ISOLATED_QUEUE, zone_queue
 from jobs.selectors.limits import parked_lines
+from jobs.sending import (
+    ADVANCE_RUN,
+    BACKUP_DEVICE,
+    COMMIT_SNAPSHOTS,
+    commits_send,
+    device_label,
+    handed_over_go_on,
+    send_released,
+    send_wave,
+)
 from jobs.services import runs
 from jobs.services.backup import device_back_up
+from jobs.services.claims import Claim
 from jobs.services.commits import (
-    HandedOver,
     commit_is_asked_by_nobody_else,
     commits_are_waiting,
     handed_over_commit,
@@ -43,8 +44,8 @@ from jobs.services.commits import (
 )
 from jobs.services.detection import detection_run
 from jobs.services.early_end import run_fail
-from jobs.services.parking import Released, parked_release, room_made
-from jobs.services.results import Claim, result_claim
+from jobs.services.parking import parked_release, room_made
+from jobs.services.results import result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
 from jobs.services.workers import workers_prune
@@ -56,16 +57,12 @@ _COMMITS_AT_ONCE = 100
 _LOOK_AGAIN_SECONDS = 1.0
 #: After so many of these turns a task makes room for pushes.
 _COMMIT_ROUNDS = 20
-#: From the end of a session to the end of its task: checking, redacting and storing.
-_AFTER_DEADLINE_SECONDS = 60
 #: A detection that waits until others have tried its credential looks again after so long.
 _DETECT_AGAIN_SECONDS = 2
-#: What sending raises then: the queue in Kombu's words, the chord's counter in those of Redis.
-_BROKER_DOWN = (OperationalError, RedisError)
 #: A database that is down, restarted or busy: no fault of a run, which goes on when it is back. So
 #: are a transaction that was ended because its process stood still (InternalError), and a row that
 #: was deleted while it was being pointed to.
-_DATABASE_DOWN = (DatabaseDown, InterfaceError, InternalError, IntegrityError)
+_PASSING_DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, IntegrityError)
 
 
 class Advance(Enum):
@@ -76,13 +73,7 @@ class Advance(Enum):
     ENDED = "ended"
 
 
-def device_queue(device: Device | None) -> str:
-    """The queue whose workers reach ``device``; a deleted one is anybody's."""
-    zone = device.zone if device else None
-    return DEVICES_QUEUE if zone is None else zone_queue(zone.name)
-
-
-@shared_task(name="jobs.backup_device", bind=True, max_retries=None, ignore_result=True)
+@shared_task(name=BACKUP_DEVICE, bind=True, max_retries=None, ignore_result=True)
 def backup_device(self: Task[..., Any], result_id: int) -> str:
     """Back up one device. Never raises for what a device does, so that its chord completes."""
     taken = _take(result_id)
@@ -106,7 +97,7 @@ def backup_device(self: Task[..., Any], result_id: int) -> str:
             if commit_is_asked_by_nobody_else(result_id=result_id):
                 commits_send()
     if done.retry_seconds is not None:
-        raise self.retry(countdown=done.retry_seconds, **_label(result))
+        raise self.retry(countdown=done.retry_seconds, **device_label(result))
     return str(done.status)
 
 
@@ -126,7 +117,7 @@ def _take(result_id: int) -> tuple[DeviceResult, Cancellation] | None:
         raise Reject(reason="the worker ends", requeue=True) from error
 
 
-@shared_task(name="jobs.commit_snapshots", ignore_result=True)
+@shared_task(name=COMMIT_SNAPSHOTS, ignore_result=True)
 def commit_snapshots() -> None:
     """Commit what device workers have stored, where only the ``git`` queue writes to Git.
 
@@ -138,7 +129,7 @@ def commit_snapshots() -> None:
             if not done.devices:
                 leftovers_commit(limit=_COMMITS_AT_ONCE)
                 break
-            _go_on(done)
+            handed_over_go_on(done)
         # Also those that another process has locked for a moment, which passed them by here.
         if commits_are_waiting():
             commits_send(seconds=_LOOK_AGAIN_SECONDS)
@@ -160,7 +151,7 @@ def dispatch_run(run_id: int) -> None:
         _release(parked_lines(run_id=run_id))
 
 
-@shared_task(name="jobs.advance_run", ignore_result=True)
+@shared_task(name=ADVANCE_RUN, ignore_result=True)
 def advance(run_id: int) -> None:
     """Send what there is room for of a run, or finalise it: body and errback of every chord."""
     run_advance(run_id)
@@ -188,8 +179,15 @@ def run_advance(run_id: int) -> Advance:
         if runs.run_finalise(run=run):
             _push_if_changed(run)
             return Advance.ENDED
-    except (*_BROKER_DOWN, *_DATABASE_DOWN) as error:
-        logger.warning("run.postponed", run=run_id, error=type(error).__name__)
+    except (*BROKER_DOWN, *_PASSING_DATABASE_ERRORS) as error:
+        logger.warning(
+            "run.postponed",
+            run=run_id,
+            error=type(error).__name__,
+            reason=str(error).partition("\n")[0],
+            # Which row was deleted meanwhile, if it is that, only the place tells.
+            exc_info=isinstance(error, IntegrityError),
+        )
         return Advance.NOTHING
     except Exception:
         logger.exception("run.failed", run=run_id, reason=doing)
@@ -211,39 +209,6 @@ def prune() -> None:
         )
 
 
-def send_wave(run_id: int, results: Iterable[DeviceResult]) -> None:
-    """One chord: a task per device, and ``advance`` when they are through, whatever happened."""
-    header = [
-        (result.pk, {"queue": device_queue(result.device), **_label(result)}) for result in results
-    ]
-    body = advance.si(run_id).set(queue=CONTROL_QUEUE)
-    errback = advance.si(run_id).set(queue=CONTROL_QUEUE)
-    chord_send(task=backup_device, header=header, body=body.on_error(errback))
-
-
-def send_released(released: Released) -> None:
-    """Ring for parked devices that got room, and for runs that may go on.
-
-    A broker that is down is no loss: the rows are found again later.
-    """
-    try:
-        starts: Counter[int] = Counter()
-        for result in released.results:
-            queue = device_queue(result.device)
-            if result.losses and queue == DEVICES_QUEUE:
-                queue = ISOLATED_QUEUE
-            rate = result.run.starts_per_second
-            delay = starts[result.run_id] / rate if rate else 0.0
-            starts[result.run_id] += 1
-            _signature(result, queue).apply_async(
-                countdown=delay, ignore_result=True, time_limit=_time_limit(result.device)
-            )
-        for run_id in sorted(released.run_ids):
-            advance.si(run_id).set(queue=CONTROL_QUEUE).apply_async()
-    except _BROKER_DOWN:
-        logger.warning("broker.down", postponed="parked devices", count=len(released.results))
-
-
 def _release(lines: list[str]) -> None:
     """Let go on who waits in these lines; what fails is done again by the heartbeat."""
     try:
@@ -255,67 +220,9 @@ def _release(lines: list[str]) -> None:
 def _end_probation(result: DeviceResult) -> None:
     """Let everybody go on who waited for the credential of ``result`` to be taken."""
     with database_use():
-        _release([limit_key(LimitKind.TRIAL, result.run_id, result.credential_id or 0)])
-
-
-def resend(results: Iterable[DeviceResult], *, isolated: bool) -> None:
-    """Ring again for single devices; each one advances its run when it is done.
-
-    ``isolated`` sends those that killed a worker to the pool in which each task has a process.
-    """
-    for result in results:
-        queue = device_queue(result.device)
-        if isolated and queue == DEVICES_QUEUE:
-            queue = ISOLATED_QUEUE
-        _ring(result, queue)
-
-
-def commits_send(*, seconds: float = 0) -> None:
-    """Ask the ``git`` queue to commit what waits then. A broker that is down is no loss."""
-    try:
-        commit_snapshots.apply_async(queue=GIT_QUEUE, countdown=seconds)
-    except _BROKER_DOWN:
-        logger.warning("broker.down", postponed="commits")
-
-
-def _go_on(done: HandedOver) -> None:
-    """Advance the runs whose devices have ended, and have those tried again whose commit failed."""
-    try:
-        for result, seconds in done.retries:
-            _ring(result, device_queue(result.device), countdown=seconds)
-        for run_id in done.run_ids:
-            advance.apply_async((run_id,), queue=CONTROL_QUEUE)
-    except _BROKER_DOWN:
-        logger.warning("broker.down", postponed="devices", count=len(done.retries))
-
-
-def _ring(result: DeviceResult, queue: str, countdown: float = 0) -> None:
-    """Send for one device; its run is advanced when it is done."""
-    then = advance.si(result.run_id).set(queue=CONTROL_QUEUE)
-    _signature(result, queue).apply_async(
-        link=then,
-        ignore_result=True,
-        countdown=countdown,
-        time_limit=_time_limit(result.device),
-    )
-
-
-def _time_limit(device: Device | None) -> float:
-    """Seconds after which a child of the isolated pool is killed. Threads know no such limit."""
-    own = device.deadline_seconds if device else None
-    return (own or settings.NETRAVEN.device_deadline_seconds) + _AFTER_DEADLINE_SECONDS
+        _release([limit_key(LimitKind.PROBATION, result.run_id, result.credential_id or 0)])
 
 
 def _push_if_changed(run: JobRun) -> None:
     if run.results.filter(config_changed=True).exists() and remotes_mark_changed():
         pushes_send(run_id=run.pk)
-
-
-def _signature(result: DeviceResult, queue: str) -> Signature[Any]:
-    signature: Signature[Any] = backup_device.si(result.pk)
-    return signature.set(queue=queue, **_label(result))
-
-
-def _label(result: DeviceResult) -> dict[str, Any]:
-    """What Flower shows beside the id; the message itself carries the id only."""
-    return {"kwargsrepr": f"{{'device': '{result.hostname}', 'run': {result.run_id}}}"}

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models.functions import Now
-from django.utils import timezone
-
-from jobs.models import DeviceResult, ReconcilerTick
+from jobs.models import DeviceResult, Tick
 from jobs.models.results import PARKED
+from jobs.sending import send_released
 from jobs.services.parking import parked_release_all
-from jobs.tasks import send_released
+from jobs.services.ticks import tick_take
 
 #: From one pass to the next.
 WAKE_SECONDS = 1.0
-#: The row of this duty among those that elect.
-_TICK = 2
 
 
 def wake_if_elected() -> int:
@@ -28,12 +24,9 @@ def wake_if_elected() -> int:
     """
     if not DeviceResult.objects.filter(PARKED).exists():
         return 0
-    tick, _ = ReconcilerTick.objects.get_or_create(
-        pk=_TICK, defaults={"last_at": timezone.now() - timedelta(seconds=WAKE_SECONDS)}
-    )
     # A little less than the pace of the heartbeat: it must not miss every other one.
-    before = Now() - timedelta(seconds=0.8 * WAKE_SECONDS)
-    if not ReconcilerTick.objects.filter(pk=tick.pk, last_at__lt=before).update(last_at=Now()):
+    every = timedelta(seconds=0.8 * WAKE_SECONDS)
+    if not tick_take(tick=Tick.RELEASE_PARKED, every=every):
         return 0
     released = parked_release_all()
     send_released(released)

@@ -15,7 +15,7 @@ logger = structlog.get_logger(__name__)
 #: Threads that hang, of all of the pool, with which a process is not worth keeping.
 _HUNG_SHARE = 0.25
 #: Looks in a row that find messages waiting, room for them, and none taken.
-_DEAF_LOOKS = 3
+_STALLED_LOOKS = 3
 
 
 class HungThreads:
@@ -34,7 +34,7 @@ class HungThreads:
             recycle(f"{len(overdue)} of {self._pool_size} threads hang")
 
 
-class Deafness:
+class StalledConsumer:
     """Finds out whether messages wait that this worker has room for and does not take.
 
     A broker's answer to a ping says nothing of that: workers were seen that answered and consumed
@@ -56,7 +56,7 @@ class Deafness:
         if not idle or not self._messages_wait():
             return
         self._looks = looks + 1
-        if self._looks >= _DEAF_LOOKS:
+        if self._looks >= _STALLED_LOOKS:
             recycle("messages wait in the queues of this worker and it takes none")
 
     def _messages_wait(self) -> bool:

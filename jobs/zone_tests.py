@@ -16,8 +16,6 @@ from celery import shared_task
 from celery.result import AsyncResult
 from django.conf import settings
 from django.db.models import QuerySet
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from backups.engine.collector import LogInStep
 from backups.engine.errors import ErrorCategory
@@ -25,6 +23,7 @@ from backups.engine.netmiko_collector.probe import StepOutcome, StepReport
 from credentials.models import Credential
 from inventory.models import Device
 from inventory.resolution import credential_candidates
+from jobs.broker import BROKER_DOWN
 from jobs.policy.tally import LogInTally
 from jobs.queues import worker_command, zone_queue
 from jobs.services.connection_test import DEADLINE_SECONDS, ConnectionTest, connection_test
@@ -55,7 +54,7 @@ def connection_test_from_its_zone(*, device: Device) -> ConnectionTest:
     try:
         asked = try_connection.apply_async((device.pk,), queue=queue, expires=LONGEST_SECONDS)
         answer = _wait_for(asked)
-    except (OperationalError, RedisError):
+    except BROKER_DOWN:
         return _unanswered(device, "the broker is down: start Redis and try again")
     if answer is None:
         return _unanswered(

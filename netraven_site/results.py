@@ -15,7 +15,7 @@ def backend_url(redis_url: str) -> str:
     return f"{UnwatchedRedisBackend.__module__}:{UnwatchedRedisBackend.__name__}+{redis_url}"
 
 
-class _Deaf(ResultConsumer):
+class _NoSubscriptions(ResultConsumer):
     """Subscribes to no result."""
 
     def consume_from(self, task_id: str) -> None:
@@ -33,7 +33,7 @@ class UnwatchedRedisBackend(RedisBackend):
     such connections (nautobot/nautobot#2351).
     """
 
-    ResultConsumer = _Deaf
+    ResultConsumer = _NoSubscriptions
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Nobody waits for this task."""

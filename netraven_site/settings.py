@@ -11,6 +11,7 @@ import django_stubs_ext
 from celery.schedules import crontab
 from django.urls import reverse_lazy
 
+from jobs.queues import CONTROL_QUEUE, GIT_QUEUE
 from netraven_site import log_format
 from netraven_site.config import Config, ConfigurationError, load_config
 from netraven_site.database import Connection, Cursor
@@ -157,7 +158,7 @@ CELERY_TASK_ACKS_LATE = True
 #: True would hand a task that kills its worker to the next worker for ever; the lease does better.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_DEFAULT_QUEUE = CONTROL_QUEUE
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
@@ -184,22 +185,22 @@ CELERY_BEAT_SCHEDULE = {
     "netraven-maintain-git-store": {
         "task": "jobs.maintain_git_store",
         "schedule": crontab(hour="3", minute="41"),
-        "options": {"queue": "git"},
+        "options": {"queue": GIT_QUEUE},
     },
     "netraven-verify-store": {
         "task": "jobs.verify_store",
         "schedule": crontab(day_of_week="sun", hour="4", minute="41"),
-        "options": {"queue": "git"},
+        "options": {"queue": GIT_QUEUE},
     },
     "netraven-verify-audit": {
         "task": "netraven.verify_audit",
         "schedule": crontab(hour="3", minute="11"),
-        "options": {"queue": "control"},
+        "options": {"queue": CONTROL_QUEUE},
     },
     "netraven-prune": {
         "task": "jobs.prune",
         "schedule": crontab(hour="4", minute="11"),
-        "options": {"queue": "control"},
+        "options": {"queue": CONTROL_QUEUE},
     },
 }
 

@@ -22,7 +22,7 @@ from jobs.models.notifications import (
 from jobs.models.results import DeviceResult
 from jobs.models.run_credentials import RunCredential
 from jobs.models.runs import JobRun
-from jobs.models.workers import ReconcilerTick, WorkerProcess
+from jobs.models.workers import ReconcilerTick, Tick, WorkerProcess
 
 __all__ = [
     "AuditCheck",
@@ -44,5 +44,6 @@ __all__ = [
     "RunCredential",
     "RunLog",
     "SyslogCount",
+    "Tick",
     "WorkerProcess",
 ]

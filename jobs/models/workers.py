@@ -1,6 +1,8 @@
-"""What the worker processes say of themselves, and which of them reconciles."""
+"""What the worker processes say of themselves, and which of them does what for all."""
 
 from __future__ import annotations
+
+from enum import IntEnum
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -30,13 +32,19 @@ class WorkerProcess(models.Model):
         return self.node
 
 
-class ReconcilerTick(models.Model):
-    """A row per elected duty of the heartbeat: whoever moves ``last_at`` may do it.
+class Tick(IntEnum):
+    """What one process does for all; the values are the keys of ``ReconcilerTick``."""
 
-    Row 1 is that of the reconciler, row 2 that of releasing parked devices, row 3
-    that of looking for overdue devices, row 4 that of asking for ``heartbeat_url``; row 5
-    says when beat last went round.
-    """
+    RECONCILE = 1
+    RELEASE_PARKED = 2
+    FIND_OVERDUE = 3
+    ASK_HEARTBEAT_URL = 4
+    #: Nobody is elected for it: it says when beat last went round.
+    BEAT = 5
+
+
+class ReconcilerTick(models.Model):
+    """A row per duty, whose key is its ``Tick``: whoever moves ``last_at`` may do it."""
 
     last_at = models.DateTimeField()
 
@@ -44,4 +52,5 @@ class ReconcilerTick(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return f"last reconciled {self.last_at:%Y-%m-%d %H:%M:%S}"
+        name = next((tick.name for tick in Tick if tick == self.pk), str(self.pk))
+        return f"{name.lower()} {self.last_at:%Y-%m-%d %H:%M:%S}"

@@ -29,7 +29,7 @@ from django.db.models.functions import Extract, Now
 from backups.models import Snapshot, SnapshotState, StoreCheck
 from inventory.models import Device, Zone
 from jobs.choices import FINAL_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus, RunStatus
-from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential
+from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential, Tick
 from jobs.monitoring.broker import BrokerState, broker_state
 from jobs.queues import (
     CONTROL_QUEUE,
@@ -169,7 +169,7 @@ def _ages() -> dict[str, _Waiting]:
     committed = snapshots.filter(state=SnapshotState.COMMITTED).values_list(
         Value(_COMMITTED), Value(1), _age(F("collected_at"))
     )
-    tick = ReconcilerTick.objects.filter(pk=1).values_list(
+    tick = ReconcilerTick.objects.filter(pk=Tick.RECONCILE).values_list(
         Value(_TICK), Value(1), _age(F("last_at"))
     )
     check = StoreCheck.objects.values_list(Value(_CHECK), "problem_count", _age(F("checked_at")))

@@ -11,7 +11,6 @@ from prometheus_client.core import Metric
 
 from backups.models import Archive, GitRemote, Snapshot, SnapshotState
 from backups.selectors.remotes import remote_lag
-from jobs.beat import BEAT_TICK
 from jobs.choices import MessageState
 from jobs.models import (
     AuditCheck,
@@ -19,6 +18,7 @@ from jobs.models import (
     NotificationTarget,
     ReconcilerTick,
     SyslogCount,
+    Tick,
 )
 from jobs.monitoring.families import counted, labelled, plain
 
@@ -36,7 +36,7 @@ def store_metrics() -> Iterator[Metric]:
     )
     yield from _audit()
     age = ExpressionWrapper(Now() - F("last_at"), output_field=DurationField())
-    beat = ReconcilerTick.objects.filter(pk=BEAT_TICK).values_list(Extract(age, "epoch")).first()
+    beat = ReconcilerTick.objects.filter(pk=Tick.BEAT).values_list(Extract(age, "epoch")).first()
     yield plain(
         "netraven_beat_age_seconds",
         "Since beat last went round",

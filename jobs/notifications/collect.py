@@ -10,15 +10,14 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jobs.choices import EventKind
-from jobs.models import JobRun, NotificationEvent, ReconcilerTick
+from jobs.models import JobRun, NotificationEvent, Tick
 from jobs.notifications.events import audit_events, freshness_events, push_events, run_events
 from jobs.notifications.rules import Listener, events_tell, kinds_wanted, listeners
+from jobs.services.ticks import tick_take
 
 _RUNS_AT_ONCE = 20
 #: The age of every device is looked at; nobody is told of it to the second.
 FRESHNESS_EVERY = timedelta(minutes=5)
-#: Row of ReconcilerTick that elects who looks at the ages.
-_FRESHNESS_TICK = 3
 _PUSHES = frozenset({EventKind.PUSH_FAILING, EventKind.PUSH_RECOVERED})
 
 
@@ -68,11 +67,7 @@ def _tell(find: Callable[[], list[NotificationEvent]], rules: list[Listener]) ->
 
 
 def _is_my_turn() -> bool:
-    ReconcilerTick.objects.get_or_create(
-        pk=_FRESHNESS_TICK, defaults={"last_at": Now() - FRESHNESS_EVERY}
-    )
-    due = ReconcilerTick.objects.filter(pk=_FRESHNESS_TICK, last_at__lte=Now() - FRESHNESS_EVERY)
-    return bool(due.update(last_at=Now()))
+    return tick_take(tick=Tick.FIND_OVERDUE, every=FRESHNESS_EVERY)
 
 
 def _unnotified() -> QuerySet[JobRun]:

@@ -22,7 +22,7 @@ from jobs.notifications.channel import Content, Outcome
 from jobs.notifications.content import message_content
 from jobs.notifications.targets import OpenTarget, TargetError, target_open
 from jobs.notifications.webhook_channel import webhook_send
-from jobs.policy.notices import MAX_ATTEMPTS, pause_seconds
+from jobs.policy.notifications import MAX_ATTEMPTS, pause_seconds
 
 logger = structlog.get_logger(__name__)
 

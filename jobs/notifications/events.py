@@ -16,13 +16,13 @@ from backups.selectors.freshness import with_freshness
 from inventory.models import Device
 from jobs.choices import EventKind, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun, NotificationEvent
-from jobs.policy.notices import (
+from jobs.policy.notifications import (
     SEVERITIES,
-    TELLING_RUNS,
-    TELLING_STATUSES,
-    Notice,
-    device_notice,
-    run_notice,
+    TELLING_RESULT_STATUSES,
+    TELLING_RUN_STATUSES,
+    EventDecision,
+    device_decision,
+    run_decision,
 )
 from jobs.selectors.audit_checks import audit_check_last
 
@@ -105,17 +105,19 @@ def _of_run(run: JobRun) -> Iterator[NotificationEvent]:
     if run.job_id is None and _telling(run).exists():
         return
     before = (
-        JobRun.objects.filter(job=run.job_id, pk__lt=run.pk, status__in=_values(TELLING_RUNS))
+        JobRun.objects.filter(
+            job=run.job_id, pk__lt=run.pk, status__in=_values(TELLING_RUN_STATUSES)
+        )
         .order_by("-pk")
         .values_list("status", flat=True)
         .first()
     )
     last = RunStatus(before) if before and run.job_id else None
-    notice = run_notice(status=RunStatus(run.status), before=last)
-    if notice is not None:
+    decision = run_decision(status=RunStatus(run.status), before=last)
+    if decision is not None:
         reason = f": {run.status_reason}" if run.status_reason else ""
-        yield _noticed(
-            notice,
+        yield _decided(
+            decision,
             key=f"run:{run.pk}",
             subject=run.job_name,
             text=f"{run.status}, {run.succeeded_count} of {run.total_count} devices backed up"
@@ -126,7 +128,9 @@ def _of_run(run: JobRun) -> Iterator[NotificationEvent]:
 
 def _of_devices(run: JobRun) -> Iterator[NotificationEvent]:
     before = DeviceResult.objects.filter(
-        device=OuterRef("device"), pk__lt=OuterRef("pk"), status__in=_values(TELLING_STATUSES)
+        device=OuterRef("device"),
+        pk__lt=OuterRef("pk"),
+        status__in=_values(TELLING_RESULT_STATUSES),
     ).order_by("-pk")
     results = _telling(run).annotate(
         before=Subquery(before.values("status")[:1]),
@@ -134,17 +138,17 @@ def _of_devices(run: JobRun) -> Iterator[NotificationEvent]:
     )
     # Of devices that are well as before there are thousands, and nothing is to be told of them.
     for result in results.exclude(status=ResultStatus.SUCCEEDED, before=ResultStatus.SUCCEEDED):
-        notice = device_notice(
+        decision = device_decision(
             status=ResultStatus(result.status),
             category=result.error_category,
             before=None if result.before is None else ResultStatus(result.before),
             category_before=result.category_before or "",
         )
-        if notice is not None:
+        if decision is not None:
             category = f"{result.error_category}: " if result.error_category else ""
-            recovered = notice.kind is EventKind.DEVICE_RECOVERED
-            yield _noticed(
-                notice,
+            recovered = decision.kind is EventKind.DEVICE_RECOVERED
+            yield _decided(
+                decision,
                 key=f"result:{result.pk}",
                 subject=result.hostname,
                 text="backed up again" if recovered else f"{category}{result.error_message}",
@@ -154,7 +158,7 @@ def _of_devices(run: JobRun) -> Iterator[NotificationEvent]:
 
 
 def _telling(run: JobRun) -> QuerySet[Any]:
-    return run.results.filter(status__in=_values(TELLING_STATUSES)).order_by("hostname")
+    return run.results.filter(status__in=_values(TELLING_RESULT_STATUSES)).order_by("hostname")
 
 
 def _changes(run: JobRun) -> Iterator[NotificationEvent]:
@@ -175,8 +179,8 @@ def _changes(run: JobRun) -> Iterator[NotificationEvent]:
         )
 
 
-def _noticed(notice: Notice, **fields: Any) -> NotificationEvent:
-    return _event(notice.kind, is_change=notice.is_change, **fields)
+def _decided(decision: EventDecision, **fields: Any) -> NotificationEvent:
+    return _event(decision.kind, is_change=decision.is_change, **fields)
 
 
 def _event(kind: EventKind, *, subject: str, text: str, **fields: Any) -> NotificationEvent:

@@ -6,15 +6,13 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from django.conf import settings
-from django.db.models.functions import Now
 
-from jobs.models import ReconcilerTick
+from jobs.models import Tick
 from jobs.notifications.channel import Outcome
 from jobs.notifications.http_call import http_call
+from jobs.services.ticks import tick_take
 
 EVERY = timedelta(seconds=60)
-#: Row of ReconcilerTick that elects who asks.
-_TICK = 4
 #: Whoever sets the address has the host anyway.
 _ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
@@ -23,9 +21,7 @@ def is_time_to_ping() -> bool:
     """Whether the address is to be asked for, by the caller and nobody else."""
     if settings.NETRAVEN.heartbeat_url is None:
         return False
-    ReconcilerTick.objects.get_or_create(pk=_TICK, defaults={"last_at": Now() - EVERY})
-    due = ReconcilerTick.objects.filter(pk=_TICK, last_at__lte=Now() - EVERY)
-    return bool(due.update(last_at=Now()))
+    return tick_take(tick=Tick.ASK_HEARTBEAT_URL, every=EVERY)
 
 
 def ping() -> Outcome:

@@ -22,7 +22,7 @@ from jobs.models import (
     NotificationMessage,
     NotificationRule,
 )
-from jobs.policy.notices import is_urgent_enough
+from jobs.policy.notifications import is_urgent_enough
 from jobs.schedule_rules import parse_blackouts
 from jobs.selectors.clock import database_now
 

@@ -24,10 +24,10 @@ from jobs.selectors.failures import GroupNotFound, failure_group, failure_groups
 from jobs.selectors.forecast import predicted_finish
 from jobs.selectors.monitor import (
     STATUSES,
-    Matter,
+    StatusGroup,
     logs_of_result,
     progress_of,
-    results_by_matter,
+    results_by_group,
 )
 from jobs.selectors.visibility import as_seen, results_in, runs_visible_to, sees_whole_run
 
@@ -43,7 +43,7 @@ class ResultFilter(django_filters.FilterSet):
 
     q = django_filters.CharFilter("hostname", "icontains", label="Hostname")
     show = django_filters.ChoiceFilter(
-        choices=choices_of(Matter), empty_label="All", method="by_matter", label="Show"
+        choices=choices_of(StatusGroup), empty_label="All", method="by_group", label="Show"
     )
     cause = django_filters.ChoiceFilter(
         "error_category", choices=choices_of(ErrorCategory), empty_label="All", label="Error"
@@ -59,11 +59,11 @@ class ResultFilter(django_filters.FilterSet):
         model = DeviceResult
         fields: list[str] = []
 
-    def by_matter(
+    def by_group(
         self, results: QuerySet[DeviceResult], name: str, value: str
     ) -> QuerySet[DeviceResult]:
-        """Those that matter in this way."""
-        return results.filter(status__in=STATUSES[Matter(value)])
+        """Those of one group of statuses."""
+        return results.filter(status__in=STATUSES[StatusGroup(value)])
 
     def by_change(
         self, results: QuerySet[DeviceResult], name: str, value: str
@@ -98,7 +98,7 @@ class RunPage(ListPage):
         return f"Run {self.run.pk}: {self.run.job_name}"
 
     def get_queryset(self) -> QuerySet[DeviceResult]:
-        return results_by_matter(run=self.run, scope=scope_of(user=self.request.user))
+        return results_by_group(run=self.run, scope=scope_of(user=self.request.user))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         if self._part() == self.parts["nr-forecast"]:

@@ -21,7 +21,7 @@ class LimitKind(StrEnum):
     JUMP_HOST = "jump_host"
     CREDENTIAL = "credential"
     RUN = "run"
-    TRIAL = "trial"
+    PROBATION = "trial"
     LOG_IN = "log_in"
     DEVICE = "device"
 

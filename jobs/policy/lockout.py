@@ -34,7 +34,12 @@ def is_refusal(category: ErrorCategory, *, at_jump_host: bool) -> bool:
     A refused enable secret is none: the device has taken user name and password by then. Neither is
     what a jump host refused, which has a credential of its own.
     """
-    return category is ErrorCategory.AUTHENTICATION and not at_jump_host
+    return is_refused_log_in(category) and not at_jump_host
+
+
+def is_refused_log_in(category: ErrorCategory) -> bool:
+    """Whether a failure says that a log-in was refused, by the device or by a jump host."""
+    return category is ErrorCategory.AUTHENTICATION
 
 
 def is_acceptance(category: ErrorCategory, *, at_jump_host: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backups.engine.errors import OUR_SIDE, ErrorCategory
-from jobs.choices import ResultStatus, RunStatus
+from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus, RunStatus
 
 #: The device could not be talked to at all. A name that cannot be resolved is left out: name
 #: servers are on our side.
@@ -42,10 +42,7 @@ def final_status(counts: Mapping[ResultStatus, int]) -> RunStatus:
     A skipped device was not backed up: a run with one is no success. Raises ValueError while a
     device is still open.
     """
-    open_count = sum(
-        counts.get(status, 0)
-        for status in (ResultStatus.PENDING, ResultStatus.RUNNING, ResultStatus.RETRYING)
-    )
+    open_count = sum(counts.get(status, 0) for status in OPEN_RESULT_STATUSES)
     if open_count:
         raise ValueError(f"{open_count} devices have not ended")
     total = sum(counts.values())

@@ -1,7 +1,7 @@
 """Which status may follow which, for runs and for their devices: the one place that knows.
 
-Each move is carried out by one conditional update in ``jobs.services``, whose condition is
-``sources`` of the move. The diagrams in docs/architecture.md show the same.
+Each move is carried out by conditional updates in ``jobs.services``, which ask for ``sources`` of
+the move or for some of them. The diagrams in docs/architecture.md show the same.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from django_celery_beat.models import (
 from credentials.models import Tag
 from jobs.choices import ScheduleType
 from jobs.models import Job
+from jobs.queues import CONTROL_QUEUE
 from jobs.schedule_rules import ScheduleError
 from jobs.schedule_rules.cron import cron_fields
 from jobs.schedule_rules.zones import zone_of
@@ -51,7 +52,7 @@ _ENTRY = "periodic_task__"
 #: What an entry is apart from its schedule; each column with the value that it has here.
 _PLAIN: dict[str, Any] = {
     "task": TASK_NAME,
-    "queue": "control",
+    "queue": CONTROL_QUEUE,
     "kwargs": "{}",
     "expire_seconds": _RING_SECONDS,
     "solar": None,
@@ -82,7 +83,7 @@ def schedule_sync(*, job: Job) -> None:
     job.periodic_task = stored.periodic_task
 
 
-def entries_mend() -> int:
+def entries_repair() -> int:
     """Bring every entry in step that somebody has edited or deleted; gives how many there were.
 
     Takes one query as long as all are in step.

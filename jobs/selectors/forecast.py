@@ -7,20 +7,20 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, OuterRef, Subquery, Sum
 from django.utils import timezone
 
 from jobs.choices import FINAL_RUN_STATUSES, OPEN_RESULT_STATUSES, ResultStatus
-from jobs.models import DeviceResult, JobRun, WorkerProcess
+from jobs.models import DeviceResult, JobRun
 from jobs.policy.forecast import Cap, OpenWork, remaining, seconds_left
+from jobs.queues import DEVICES_QUEUE, zone_of
 from jobs.selectors.limits import caps_of
+from jobs.selectors.workers import workers_alive
 
 #: So many devices of the run have to be done before it is judged by itself.
 _ENOUGH = 10
 #: So many durations of other devices stand for one that is not known.
 _SAMPLE = 200
-#: A worker that gave no sign of life for so long is not counted on.
-_ALIVE = timedelta(minutes=2)
 
 
 def predicted_finish(*, run: JobRun) -> datetime | None:
@@ -90,9 +90,17 @@ def _at_once(run: JobRun, now: datetime, running: int) -> float:
     if run.started_at is not None and ended["count"] >= _ENOUGH:
         elapsed = max(1.0, (now - run.started_at).total_seconds())
         return max(running, ended["seconds"] / elapsed)
-    serving = Q(queues__contains=["devices"]) | Q(queues__icontains="zone-")
-    alive = WorkerProcess.objects.filter(serving, seen_at__gt=now - _ALIVE)
-    capacity = alive.aggregate(sum=Sum("concurrency"))["sum"]
     return float(
-        capacity or settings.NETRAVEN.worker_processes * settings.NETRAVEN.worker_concurrency
+        _sessions_of_workers()
+        or settings.NETRAVEN.worker_processes * settings.NETRAVEN.worker_concurrency
     )
+
+
+def _sessions_of_workers() -> int:
+    """How many sessions the worker processes that are alive hold at once; 0 without any."""
+    alive = workers_alive().values_list("queues", "concurrency")
+    return sum(concurrency for queues, concurrency in alive if any(map(_is_of_devices, queues)))
+
+
+def _is_of_devices(queue: str) -> bool:
+    return queue == DEVICES_QUEUE or zone_of(queue) is not None

@@ -112,8 +112,8 @@ def rooms(*, keys: Collection[str], at_claim: bool) -> dict[str, Room]:
             found |= _capped_rooms(of_kind, taken)
         elif kind is LimitKind.RUN:
             found |= _ramp_rooms(of_kind, at_claim=at_claim)
-        elif kind is LimitKind.TRIAL:
-            found |= _trial_rooms(of_kind, taken, at_claim=at_claim)
+        elif kind is LimitKind.PROBATION:
+            found |= _probation_rooms(of_kind, taken, at_claim=at_claim)
         elif kind is LimitKind.DEVICE:
             found |= _device_rooms(of_kind)
     return found
@@ -165,9 +165,9 @@ def at_log_in(*, run_id: int, credential_id: int) -> int:
 
     Those that began before it was on probation ask nobody, so each of them counts.
     """
-    trial = limit_key(LimitKind.TRIAL, run_id, credential_id)
+    probation = limit_key(LimitKind.PROBATION, run_id, credential_id)
     key = limit_key(LimitKind.LOG_IN, run_id, credential_id)
-    began_before = Q(run=run_id, credential=credential_id) & ~Q(limit_keys__contains=[trial])
+    began_before = Q(run=run_id, credential=credential_id) & ~Q(limit_keys__contains=[probation])
     return DeviceResult.objects.filter(
         began_before | Q(limit_keys__contains=[key]), status=ResultStatus.RUNNING, snapshot=None
     ).count()
@@ -199,7 +199,10 @@ def _by_kind(keys: Iterable[str]) -> dict[LimitKind, list[str]]:
 def _sessions_by_key(keys: Collection[str], *, at_claim: bool) -> Counter[str]:
     uncounted = (LimitKind.DEVICE, LimitKind.RUN)
     counted = [key for key in keys if parse_key(key)[0] not in uncounted]
-    counted += [key.replace("trial:", "log_in:", 1) for key in keys_of_kind(keys, LimitKind.TRIAL)]
+    counted += [
+        limit_key(LimitKind.LOG_IN, *parse_key(key)[1])
+        for key in keys_of_kind(keys, LimitKind.PROBATION)
+    ]
     if not counted:
         return Counter()
     # With a snapshot the session is over, and the row waits for Git only.
@@ -252,7 +255,7 @@ def _released(key: str) -> int:
     ).count()
 
 
-def _trial_rooms(keys: list[str], taken: Counter[str], *, at_claim: bool) -> dict[str, Room]:
+def _probation_rooms(keys: list[str], taken: Counter[str], *, at_claim: bool) -> dict[str, Room]:
     limit = settings.NETRAVEN.lockout_devices
     pairs = {key: (parse_key(key)[1][0], parse_key(key)[1][1]) for key in keys}
     known = standings(pairs=list(pairs.values()))

@@ -21,7 +21,7 @@ _RATE_WINDOW = timedelta(minutes=1)
 _LINES = 200
 
 
-class Matter(StrEnum):
+class StatusGroup(StrEnum):
     """Device results by how much they matter to somebody who watches, the most first."""
 
     FAILURES = "failures"
@@ -30,11 +30,11 @@ class Matter(StrEnum):
     DONE = "done"
 
 
-STATUSES: Mapping[Matter, frozenset[ResultStatus]] = {
-    Matter.FAILURES: FAILURE_STATUSES,
-    Matter.RUNNING: frozenset({ResultStatus.RUNNING}),
-    Matter.WAITING: frozenset({ResultStatus.RETRYING, ResultStatus.PENDING}),
-    Matter.DONE: frozenset({ResultStatus.SUCCEEDED, ResultStatus.CANCELLED}),
+STATUSES: Mapping[StatusGroup, frozenset[ResultStatus]] = {
+    StatusGroup.FAILURES: FAILURE_STATUSES,
+    StatusGroup.RUNNING: frozenset({ResultStatus.RUNNING}),
+    StatusGroup.WAITING: frozenset({ResultStatus.RETRYING, ResultStatus.PENDING}),
+    StatusGroup.DONE: frozenset({ResultStatus.SUCCEEDED, ResultStatus.CANCELLED}),
 }
 
 
@@ -61,23 +61,23 @@ class RunProgress:
 
     @property
     def failures(self) -> int:
-        return self.of(Matter.FAILURES)
+        return self.of(StatusGroup.FAILURES)
 
     @property
     def running(self) -> int:
-        return self.of(Matter.RUNNING)
+        return self.of(StatusGroup.RUNNING)
 
     @property
     def waiting(self) -> int:
-        return self.of(Matter.WAITING)
+        return self.of(StatusGroup.WAITING)
 
     @property
     def retryable(self) -> int:
         return sum(self.counts.get(status, 0) for status in RETRYABLE_STATUSES)
 
-    def of(self, matter: Matter) -> int:
+    def of(self, group: StatusGroup) -> int:
         """How many devices are among these."""
-        return sum(self.counts.get(status, 0) for status in STATUSES[matter])
+        return sum(self.counts.get(status, 0) for status in STATUSES[group])
 
 
 def progress_of(*, run: JobRun, scope: QuerySet[Device] | None) -> RunProgress:
@@ -97,7 +97,7 @@ def progress_of(*, run: JobRun, scope: QuerySet[Device] | None) -> RunProgress:
     return RunProgress(counts=counts, per_minute=rate)
 
 
-def results_by_matter(*, run: JobRun, scope: QuerySet[Device] | None) -> QuerySet[DeviceResult]:
+def results_by_group(*, run: JobRun, scope: QuerySet[Device] | None) -> QuerySet[DeviceResult]:
     """The devices of ``run`` in ``scope``, failures first, then running, waiting, done."""
     place = Case(
         *(

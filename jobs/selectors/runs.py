@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
-from django.db.models import F, Value
-from django.db.models.functions import Coalesce
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Now
+from django_stubs_ext import WithAnnotations
 
+from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus
 from jobs.models import DeviceResult, JobRun
+
+
+class Lateness(TypedDict):
+    """What the query adds to a run."""
+
+    is_late: bool
 
 
 class RunNotFound(Exception):
@@ -29,6 +37,23 @@ def run_get(*, run_id: str) -> JobRun:
 def run_progress(*, run_id: int) -> JobRun:
     """The run as it stands now."""
     return JobRun.objects.get(pk=run_id)
+
+
+def runs_open() -> QuerySet[WithAnnotations[JobRun, Lateness]]:
+    """The runs that have not ended, each with ``is_late``: past its deadline."""
+    is_late = ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField())
+    return JobRun.objects.filter(status__in=OPEN_RUN_STATUSES).annotate(is_late=is_late)
+
+
+def run_is_stalled(*, run: JobRun) -> bool:
+    """Nothing of the run is under way, or there is room for devices that were not sent yet.
+
+    The bodies of two chords that hold a device nobody reads would send the rest never.
+    """
+    return (
+        run.results.filter(status=ResultStatus.PENDING, queued_at=None, parked_at=None).exists()
+        or not run.results.filter(status__in=OPEN_RESULT_STATUSES, queued_at__isnull=False).exists()
+    )
 
 
 def results_summary(*, run: JobRun) -> list[dict[str, Any]]:

@@ -26,13 +26,13 @@ from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
 from jobs.policy import RetryLimits, failure_status, retry_delay
 from jobs.policy.lockout import is_acceptance
+from jobs.services.claims import Claim
 from jobs.services.durations import durations_count
 from jobs.services.fallback import credential_after
 from jobs.services.guard import RunGuard
 from jobs.services.logs import connection_log, job_log
 from jobs.services.parking import result_withhold
 from jobs.services.results import (
-    Claim,
     claim_holds,
     result_fail,
     result_fall_back,
@@ -105,7 +105,9 @@ def device_back_up(
         if isinstance(failure, LogInWithheld):
             result_withhold(result=result)
             return None
-        done = failure_record(result, claim, failure, secrets, guard)
+        done = failure_record(
+            result=result, claim=claim, failure=failure, secrets=secrets, guard=guard
+        )
     if is_acceptance(failure.category, at_jump_host=failure.jump_host is not None):
         guard.logged_in()
     return done
@@ -230,6 +232,7 @@ def success_record(*, result: DeviceResult, claim: Claim, snapshot: Snapshot) ->
 
 @outlasts_database
 def failure_record(
+    *,
     result: DeviceResult,
     claim: Claim,
     failure: DeviceError,
@@ -241,8 +244,24 @@ def failure_record(
     ``guard`` counts what the failure says about the credential; None for one after the session. A
     device that refused its credential is tried again with the next one, at once.
     """
+    with transaction.atomic():
+        if not claim_holds(claim=claim):
+            return None
+        if result.device_id is not None:
+            host_key_offered(result.device_id, failure)
+        was_refused = guard is not None and guard.count_failure(failure)
+        following = credential_after(result=result) if was_refused else None
+        delay = _retry_delay(result, failure) if following is None else 0.0
+        _record_failure(claim, failure, delay, following)
+        _log_failure(result, failure, _what_follows(delay, following), secrets)
+    status = failure_status(failure.category) if delay is None else ResultStatus.RETRYING
+    return DeviceDone(status=status, retry_seconds=delay, was_refused=was_refused)
+
+
+def _retry_delay(result: DeviceResult, failure: DeviceError) -> float | None:
+    """Seconds until the next attempt with the same credential; None for no more attempts."""
     config = settings.NETRAVEN
-    delay = retry_delay(
+    return retry_delay(
         category=failure.category,
         attempt=result.own_attempts,
         limits=RetryLimits(
@@ -251,33 +270,20 @@ def failure_record(
             backoff_max_seconds=config.retry_backoff_max_seconds,
         ),
     )
-    with transaction.atomic():
-        if not claim_holds(claim=claim):
-            return None
-        if result.device_id is not None:
-            host_key_offered(result.device_id, failure)
-        was_refused = guard is not None and guard.count_failure(failure)
-        following = credential_after(result=result) if was_refused else None
-        if following is not None:
-            delay = 0.0
-            result_fall_back(claim=claim, failure=failure, credential=following)
-        elif delay is not None:
-            result_retry(
-                claim=claim,
-                category=failure.category,
-                message=failure.message,
-                delay_seconds=delay,
-            )
-        else:
-            result_fail(
-                claim=claim,
-                status=failure_status(failure.category),
-                category=failure.category,
-                message=failure.message,
-            )
-        _log_failure(result, failure, _what_follows(delay, following), secrets)
-    status = failure_status(failure.category) if delay is None else ResultStatus.RETRYING
-    return DeviceDone(status=status, retry_seconds=delay, was_refused=was_refused)
+
+
+def _record_failure(
+    claim: Claim, failure: DeviceError, delay: float | None, following: Credential | None
+) -> None:
+    """Have the device tried with the ``following`` credential or after ``delay``, or end it."""
+    if following is not None:
+        result_fall_back(claim=claim, failure=failure, credential=following)
+        return
+    category, message = failure.category, failure.message
+    if delay is not None:
+        result_retry(claim=claim, category=category, message=message, delay_seconds=delay)
+        return
+    result_fail(claim=claim, status=failure_status(category), category=category, message=message)
 
 
 def _what_follows(delay: float | None, following: Credential | None) -> str:

@@ -24,11 +24,8 @@ from backups.services.commits import (
 )
 from jobs.models import DeviceResult
 from jobs.services.backup import failure_record, success_record
-from jobs.services.results import (
-    Claim,
-    result_take_back,
-    results_handed_over,
-)
+from jobs.services.claims import Claim
+from jobs.services.results import result_take_back, results_handed_over
 from jobs.services.sessions import session_failure
 
 logger = structlog.get_logger(__name__)
@@ -56,6 +53,7 @@ def commit_is_asked_by_nobody_else(*, result_id: int) -> bool:
 
 
 def commits_are_waiting() -> bool:
+    """Whether any device that was handed over waits for its commit."""
     return results_handed_over().exists()
 
 
@@ -129,7 +127,7 @@ def _alone(result_id: int, done: HandedOver) -> None:
             return
         claim = Claim(result.pk, result.attempts)
         result_take_back(claim=claim)
-        recorded = failure_record(result, claim, failure)
+        recorded = failure_record(result=result, claim=claim, failure=failure)
     if recorded is not None and recorded.retry_seconds is not None:
         done.retries.append((result, recorded.retry_seconds))
     else:

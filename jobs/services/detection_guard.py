@@ -33,7 +33,7 @@ def has_turn(*, credential: Credential) -> bool:
     limit = settings.NETRAVEN.lockout_devices
     if not limit:
         return True
-    lock_limits(keys=[limit_key(LimitKind.TRIAL, credential.pk)])
+    lock_limits(keys=[limit_key(LimitKind.PROBATION, credential.pk)])
     # Counted first: one that is refused in between then counts twice, and not at all the other way.
     under_way = _under_way(credential)
     refusers = _refusers(credential, limit)

@@ -12,7 +12,7 @@ from backups.engine.types import JumpTarget
 from inventory.credential_uses import use_record_refusal
 from jobs.models import DeviceResult
 from jobs.policy.limits import LimitKind, keys_of_kind
-from jobs.policy.lockout import is_acceptance, is_refusal
+from jobs.policy.lockout import is_acceptance, is_refusal, is_refused_log_in
 from jobs.services.lockout import (
     acceptance_is_due,
     credential_accepted,
@@ -33,7 +33,7 @@ class RunGuard(LogInGuard):
         """``on_proven`` is called if this is the first session to be let in; it raises nothing."""
         self._result = result
         self._on_proven = on_proven
-        self._is_on_trial = bool(keys_of_kind(result.limit_keys, LimitKind.TRIAL))
+        self._is_on_probation = bool(keys_of_kind(result.limit_keys, LimitKind.PROBATION))
         self._way: tuple[JumpTarget, ...] = ()
 
     def go_by(self, way: tuple[JumpTarget, ...]) -> None:
@@ -53,7 +53,7 @@ class RunGuard(LogInGuard):
     def connected(self) -> None:
         """See LogInGuard."""
         result = self._result
-        if not self._is_on_trial or result.credential_id is None:
+        if not self._is_on_probation or result.credential_id is None:
             return
         with database_use():
             may_log_in = log_in_permit(
@@ -98,13 +98,13 @@ class RunGuard(LogInGuard):
                 use_record_refusal(device_id=self._result.device_id, credential_id=credential_id)
             credential_refused(run_id=run_id, credential_id=credential_id)
             return True
-        if self._is_on_trial and not is_acceptance(failure.category, at_jump_host=at_jump_host):
+        if self._is_on_probation and not is_acceptance(failure.category, at_jump_host=at_jump_host):
             credential_unanswered(run_id=run_id, credential_id=credential_id)
         return False
 
     def _count_at_jump_host(self, failure: DeviceError) -> None:
         """Count that a jump host has refused its credential, which many devices share."""
-        if not is_refusal(failure.category, at_jump_host=False):
+        if failure.jump_host is None or not is_refused_log_in(failure.category):
             return
         for jump in self._way:
             if jump.name == failure.jump_host and jump.credential_id is not None:

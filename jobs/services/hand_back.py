@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from jobs.choices import LogLevel, ResultStatus
 from jobs.models import DeviceResult
+from jobs.services.claims import Claim, claims_standing
 from jobs.services.logs import job_log
-from jobs.services.results import Claim
 
 
 def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
@@ -21,14 +21,12 @@ def claims_hand_back(*, claims: Iterable[Claim]) -> list[DeviceResult]:
     died, and nothing that the ending worker still does with them is written. What is being stored
     at this moment is left out, or the others would wait for it: it ends, or its lease does.
     """
-    held = Q(pk__in=[])
-    for claim in claims:
-        held |= Q(pk=claim.result_id, attempts=claim.attempt)
     with transaction.atomic():
         results = list(
-            DeviceResult.objects.select_for_update(of=("self",), skip_locked=True)
+            claims_standing(claims=claims)
+            .select_for_update(of=("self",), skip_locked=True)
             .select_related("device__zone")
-            .filter(held, status=ResultStatus.RUNNING, snapshot=None)
+            .filter(snapshot=None)
             .order_by("pk")
         )
         DeviceResult.objects.filter(pk__in=[result.pk for result in results]).update(

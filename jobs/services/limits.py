@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.policy.limits import LimitKind, limit_key
+from jobs.policy.transitions import RESULT_CLAIM
 from jobs.selectors.limits import capped_keys, rooms, standings
 
 _BATCH = 1000
@@ -58,11 +59,11 @@ def _keys(
         if one.device_id is not None and one.credential_id is not None
     }
     caps = capped_keys(device_ids=list(credential_of), credential_of=credential_of)
-    on_trial = _on_trial(run, set(credential_of.values()), is_fallback)
+    on_probation = _on_probation(run, set(credential_of.values()), is_fallback)
     ramp = [limit_key(LimitKind.RUN, run.pk)] if run.starts_per_second else []
     return {
         one.pk: (
-            *on_trial.get(one.credential_id or 0, ()),
+            *on_probation.get(one.credential_id or 0, ()),
             *caps.get(one.device_id or 0, ()),
             *ramp,
         )
@@ -70,7 +71,7 @@ def _keys(
     }
 
 
-def _on_trial(run: JobRun, credential_ids: set[int], is_fallback: bool) -> dict[int, list[str]]:
+def _on_probation(run: JobRun, credential_ids: set[int], is_fallback: bool) -> dict[int, list[str]]:
     """The key of each credential on probation: unproven, and used for more devices than may fail.
 
     Fewer devices cannot refuse it more often than the limit, unless others fall back on it.
@@ -92,20 +93,18 @@ def _on_trial(run: JobRun, credential_ids: set[int], is_fallback: bool) -> dict[
         [RunCredential(run=run, credential_id=pk) for _, pk in pairs], ignore_conflicts=True
     )
     if is_fallback:
-        _put_others_on_trial(run, [pk for _, pk in pairs])
-    return {pk: [limit_key(LimitKind.TRIAL, run.pk, pk)] for _, pk in pairs}
+        _put_others_on_probation(run, [pk for _, pk in pairs])
+    return {pk: [limit_key(LimitKind.PROBATION, run.pk, pk)] for _, pk in pairs}
 
 
-def _put_others_on_trial(run: JobRun, credential_ids: list[int]) -> None:
+def _put_others_on_probation(run: JobRun, credential_ids: list[int]) -> None:
     """Have devices ask as well that wait with one of these credentials as their first.
 
     They were too few to ask: together with those that fall back on it they are not.
     """
-    waiting = run.results.filter(
-        credential__in=credential_ids, status__in=(ResultStatus.PENDING, ResultStatus.RETRYING)
-    )
+    waiting = run.results.filter(credential__in=credential_ids, status__in=RESULT_CLAIM.sources)
     for credential_id in credential_ids:
-        key = limit_key(LimitKind.TRIAL, run.pk, credential_id)
+        key = limit_key(LimitKind.PROBATION, run.pk, credential_id)
         others = waiting.filter(credential=credential_id).exclude(limit_keys__contains=[key])
         # Locked in one order: others lock several rows at once as well.
         rows = list(others.select_for_update(of=("self",)).only("limit_keys").order_by("pk"))

@@ -25,13 +25,14 @@ from jobs.policy.lockout import (
     refused_at_reason,
     set_aside_reason,
 )
+from jobs.policy.transitions import RESULT_CLAIM
 from jobs.selectors.limits import at_log_in, standings
+from jobs.services.claims import Claim, claim_standing
 from jobs.services.fallback import next_credentials
 from jobs.services.limits import results_limit
 from jobs.services.locks import lock_limits
 from jobs.services.logs import job_log
 
-_WAITING = (ResultStatus.PENDING, ResultStatus.RETRYING)
 _BATCH = 1000
 #: A run and one of its credentials, by id.
 _Pair = tuple[int, int]
@@ -93,8 +94,8 @@ def log_in_permit(*, result_id: int, attempt: int, run_id: int, credential_id: i
 
     So many may as all together could be refused before the credential is set aside.
     """
-    trial = limit_key(LimitKind.TRIAL, run_id, credential_id)
-    lock_limits(keys=[trial])
+    probation = limit_key(LimitKind.PROBATION, run_id, credential_id)
+    lock_limits(keys=[probation])
     taken = at_log_in(run_id=run_id, credential_id=credential_id)
     pair = (run_id, credential_id)
     allowed = log_ins_allowed(
@@ -104,10 +105,7 @@ def log_in_permit(*, result_id: int, attempt: int, run_id: int, credential_id: i
         return True
     if taken >= allowed:
         return False
-    row = DeviceResult.objects.select_for_update().filter(
-        pk=result_id, attempts=attempt, status=ResultStatus.RUNNING
-    )
-    for held in row:
+    for held in claim_standing(claim=Claim(result_id, attempt)).select_for_update():
         keys = [*held.limit_keys, limit_key(LimitKind.LOG_IN, run_id, credential_id)]
         DeviceResult.objects.filter(pk=held.pk).update(limit_keys=keys)
         return True
@@ -166,7 +164,7 @@ def results_reassign(*, run_id: int, credential_id: int) -> None:
     waiting = list(
         # Locked in one order: others lock several rows at once as well.
         run.results.select_for_update()
-        .filter(status__in=_WAITING, credential=credential_id)
+        .filter(status__in=RESULT_CLAIM.sources, credential=credential_id)
         .only("pk", "run_id", "device_id")
         .order_by("pk")
     )
@@ -217,7 +215,7 @@ def _refusers(row: RunCredential) -> list[str]:
 def _in_batches(results: list[DeviceResult]) -> Iterator[QuerySet[DeviceResult]]:
     for start in range(0, len(results), _BATCH):
         ids = [result.pk for result in results[start : start + _BATCH]]
-        yield DeviceResult.objects.filter(pk__in=ids, status__in=_WAITING)
+        yield DeviceResult.objects.filter(pk__in=ids, status__in=RESULT_CLAIM.sources)
 
 
 def _skip(run: JobRun, credential_id: int, results: list[DeviceResult]) -> None:

@@ -15,7 +15,7 @@ from django.db.models.functions import Least, Now
 from inventory.models import CredentialUse, Device
 from jobs.choices import Trigger
 from jobs.models import ChangeNotice, JobRun
-from jobs.services.run_creation import run_over
+from jobs.services.run_creation import run_store
 
 #: Who tells of a change by a message to the syslog listener.
 SYSLOG: Final = "syslog"
@@ -110,9 +110,9 @@ def run_create_of_changes() -> JobRun | None:
         starts_per_second=settings.NETRAVEN.starts_per_second,
     )
     active.sort(key=lambda notice: notice.device.hostname)
-    return run_over(
-        run,
-        [notice.device for notice in active],
+    return run_store(
+        run=run,
+        devices=[notice.device for notice in active],
         changed_by={notice.device_id: notice.changed_by for notice in active},
     )
 

@@ -16,11 +16,12 @@ from django.db.models import CharField, F, Func, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from credentials.statements import Statement
-from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus, RunStatus
+from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.models.results import PARKED
 from jobs.policy.limits import LimitKind, keys_of_kind, limit_key, parse_key
 from jobs.selectors.limits import Room, parked_lines, rooms, standings
+from jobs.services.claims import Claim, claim_standing, result_claimable
 from jobs.services.lockout import is_set_aside, results_reassign
 from jobs.services.locks import lock_limits, lock_lines
 
@@ -58,14 +59,14 @@ def result_admit(*, result_id: int) -> bool:
     Needs a transaction: what it found out holds until its end. A device whose credential was set
     aside gets its next one before it is looked at.
     """
-    result = _claimable(result_id).only("run_id", "credential_id", "limit_keys").first()
-    if result is None:
+    row = result_claimable(result_id=result_id)
+    brief = row.only("run_id", "credential_id", "limit_keys")
+    if (result := brief.first()) is None:
         return False
     if is_set_aside(run_id=result.run_id, credential_id=result.credential_id):
         assert result.credential_id is not None
         results_reassign(run_id=result.run_id, credential_id=result.credential_id)
-        result = _claimable(result_id).only("run_id", "credential_id", "limit_keys").first()
-        if result is None:
+        if (result := brief.first()) is None:
             return False
     keys = [key for key in result.limit_keys if parse_key(key)[0] is not LimitKind.LOG_IN]
     if not keys:
@@ -74,19 +75,19 @@ def result_admit(*, result_id: int) -> bool:
     found = rooms(keys=keys, at_claim=True)
     full = next((key for key in keys if found[key].is_full), None)
     if full is not None:
-        _park(_claimable(result_id), full, found[full], limit_keys=keys)
+        _park(row, full, found[full], limit_keys=keys)
         return False
     for _ in keys_of_kind(keys, LimitKind.RUN):
         _count_start(result.run_id)
     if keys != result.limit_keys:
-        _claimable(result_id).update(limit_keys=keys)
+        row.update(limit_keys=keys)
     return True
 
 
 @transaction.atomic
 def result_park_for_device(*, result_id: int) -> None:
     """Park a device that another run reads at this moment."""
-    row = _claimable(result_id)
+    row = result_claimable(result_id=result_id)
     for device_id in row.values_list("device_id", flat=True):
         assert device_id is not None  # it is read elsewhere
         key = limit_key(LimitKind.DEVICE, device_id)
@@ -99,10 +100,8 @@ def result_withhold(*, result: DeviceResult) -> bool:
     It counts as no attempt.
     """
     assert result.credential_id is not None
-    key = limit_key(LimitKind.TRIAL, result.run_id, result.credential_id)
-    held = DeviceResult.objects.filter(
-        pk=result.pk, attempts=result.attempts, status=ResultStatus.RUNNING
-    )
+    key = limit_key(LimitKind.PROBATION, result.run_id, result.credential_id)
+    held = claim_standing(claim=Claim(result.pk, result.attempts))
     room = rooms(keys=[key], at_claim=False)[key]
     return bool(_park(held, key, room, given_back=F("given_back") + 1))
 
@@ -144,7 +143,7 @@ def _release_lines(lines: list[str]) -> Released:
     found = rooms(keys=lines, at_claim=False)
     # At first, because it waits for rows, which is to be done by who holds none yet.
     for line in lines:
-        if found[line].is_full and parse_key(line)[0] is LimitKind.TRIAL:
+        if found[line].is_full and parse_key(line)[0] is LimitKind.PROBATION:
             _leave_set_aside(line, released)
     for line in lines:
         if found[line].free is None:
@@ -189,12 +188,12 @@ def _heads(line: str) -> QuerySet[DeviceResult]:
 
     Neighbours by name often share what is wrong with them, so they are poor witnesses.
     """
-    is_trial = parse_key(line)[0] is LimitKind.TRIAL
+    is_probation = parse_key(line)[0] is LimitKind.PROBATION
     return (
         DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("device__zone", "run")
         .filter(PARKED, parked_key=line)
-        .order_by("?" if is_trial else "pk")
+        .order_by("?" if is_probation else "pk")
     )
 
 
@@ -237,19 +236,6 @@ def _leave_set_aside(line: str, released: Released) -> None:
 
 
 # --- Both ---------------------------------------------------------------------------------------
-
-
-def claimable_condition() -> Q:
-    """What a row has to be, for a claim in a running run."""
-    return Q(status=ResultStatus.PENDING) | Q(status=ResultStatus.RETRYING, retry_at__lte=Now())
-
-
-def _claimable(result_id: int) -> QuerySet[DeviceResult]:
-    return DeviceResult.objects.filter(
-        claimable_condition(),
-        pk=result_id,
-        run__in=JobRun.objects.filter(status=RunStatus.RUNNING),
-    )
 
 
 def _park(row: QuerySet[DeviceResult], key: str, room: Room, **fields: object) -> int:

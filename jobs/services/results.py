@@ -1,13 +1,8 @@
-"""The life of one device in a run: claimed, recorded, given back. Each write carries its claim.
-
-``attempts`` is the fencing token: a claim raises it, and every later write of that task asks for
-its own value. A task that was frozen, redelivered or given up for dead therefore writes nothing.
-"""
+"""The life of one device in a run: claimed, recorded, given back. Each write carries its claim."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 import psycopg
@@ -21,25 +16,19 @@ from backups.models import Snapshot
 from credentials.models import Credential
 from credentials.statements import Statement, Update
 from jobs.choices import LogLevel, ResultStatus, RunStatus
-from jobs.models import DeviceResult, JobRun
+from jobs.models import DeviceResult
 from jobs.policy import MAX_LOSSES
+from jobs.policy.transitions import RESULT_LOSE
+from jobs.services.claims import Claim, claim_standing, claims_standing, result_claimable
 from jobs.services.limits import results_limit
 from jobs.services.logs import job_log, safe_message
-from jobs.services.parking import claimable_condition, result_admit, result_park_for_device
+from jobs.services.parking import result_admit, result_park_for_device
 from jobs.services.sessions import outlasts_database
 
 #: What most devices are at their first claim: nothing has to be asked about them.
 _UNLIMITED = Q(status=ResultStatus.PENDING, attempts=0, parked_at=None, limit_keys=[])
 #: From the first attempt to now, waits between attempts included.
 SINCE_START = ExpressionWrapper(Now() - F("started_at"), output_field=DurationField())
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A task's hold on one device result."""
-
-    result_id: int
-    attempt: int
 
 
 @outlasts_database
@@ -55,7 +44,7 @@ def result_claim(*, result_id: int) -> DeviceResult | None:
             if _TAKE_UNLIMITED.run(result_id=result_id, lease=_lease()):
                 return _taken(result_id)
         with transaction.atomic():
-            if result_admit(result_id=result_id) and _take(result_id, claimable_condition()):
+            if result_admit(result_id=result_id) and _take(result_id):
                 return _taken(result_id)
     except IntegrityError as error:
         if not _is_read_elsewhere(error):
@@ -64,18 +53,8 @@ def result_claim(*, result_id: int) -> DeviceResult | None:
     return None
 
 
-def _take(result_id: int, condition: Q) -> bool:
-    return bool(_claimable(result_id, condition).update(**_claimed(_lease())))
-
-
-def _claimable(result_id: int, condition: Q) -> QuerySet[DeviceResult]:
-    return DeviceResult.objects.filter(
-        condition,
-        pk=result_id,
-        # A join would move every condition into a subquery, which PostgreSQL does not look at
-        # again after waiting for another claim of the row: both would win.
-        run__in=JobRun.objects.filter(status=RunStatus.RUNNING),
-    )
+def _take(result_id: int) -> bool:
+    return bool(result_claimable(result_id=result_id).update(**_claimed(_lease())))
 
 
 def _claimed(lease: timedelta) -> dict[str, object]:
@@ -106,10 +85,7 @@ def _is_read_elsewhere(error: IntegrityError) -> bool:
 
 def leases_renew(*, claims: Iterable[Claim]) -> None:
     """Prolong the leases of the claims that this process still works on."""
-    held = Q(pk__in=[])
-    for claim in claims:
-        held |= Q(pk=claim.result_id, attempts=claim.attempt)
-    _prolong(DeviceResult.objects.filter(held))
+    _prolong(claims_standing(claims=claims))
 
 
 def claims_gone(*, claims: Collection[Claim]) -> frozenset[Claim]:
@@ -139,7 +115,7 @@ def result_hand_over(*, claim: Claim, snapshot: Snapshot) -> bool:
     The row stays RUNNING and ``claim`` holds; whoever commits records by it. The lease says until
     when that is expected. False when the claim is gone.
     """
-    return bool(_held(claim).update(snapshot=snapshot, lease_until=_lease_end()))
+    return bool(claim_standing(claim=claim).update(snapshot=snapshot, lease_until=_lease_end()))
 
 
 def results_handed_over() -> QuerySet[DeviceResult]:
@@ -151,7 +127,7 @@ def results_handed_over() -> QuerySet[DeviceResult]:
 
 def result_take_back(*, claim: Claim) -> None:
     """Undo a hand-over: the commit failed, and the device is tried again or given up."""
-    _held(claim).update(snapshot=None)
+    claim_standing(claim=claim).update(snapshot=None)
 
 
 def results_take_uncommitted() -> int:
@@ -187,7 +163,7 @@ def result_retry(
 ) -> bool:
     """Record a failure that is tried again after a delay. False when the claim is gone."""
     return bool(
-        _held(claim).update(
+        claim_standing(claim=claim).update(
             status=ResultStatus.RETRYING,
             error_category=category.value,
             error_message=_cut(message),
@@ -203,7 +179,7 @@ def result_fall_back(*, claim: Claim, failure: DeviceError, credential: Credenti
 
     The limits of the next session are those of the next credential.
     """
-    result = _held(claim).select_related("run").first()
+    result = claim_standing(claim=claim).select_related("run").first()
     if result is None:
         return False
     result_retry(claim=claim, category=failure.category, message=failure.message, delay_seconds=0)
@@ -223,7 +199,7 @@ def results_take_expired(*, limit: int) -> list[DeviceResult]:
             DeviceResult.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("device__zone")
             # One that was handed over has been read: no worker has to be alive for it.
-            .filter(status=ResultStatus.RUNNING, lease_until__lt=Now(), snapshot=None)[:limit]
+            .filter(status__in=RESULT_LOSE.sources, lease_until__lt=Now(), snapshot=None)[:limit]
         )
         return [result for result in expired if _return_lost(result)]
 
@@ -284,7 +260,7 @@ def _return_lost(result: DeviceResult) -> bool:
 
 
 def _finish(claim: Claim, **fields: object) -> bool:
-    return bool(_held(claim).update(**_finished(**fields)))
+    return bool(claim_standing(claim=claim).update(**_finished(**fields)))
 
 
 def _finished(**fields: object) -> dict[str, object]:
@@ -300,16 +276,11 @@ def _finished(**fields: object) -> dict[str, object]:
     }
 
 
-def _held(claim: Claim) -> QuerySet[DeviceResult]:
-    return _standing(claim.result_id, claim.attempt)
-
-
-def _standing(result_id: int, attempt: int) -> QuerySet[DeviceResult]:
-    return DeviceResult.objects.filter(pk=result_id, attempts=attempt, status=ResultStatus.RUNNING)
-
-
 _TAKE_UNLIMITED = Update(
-    lambda result_id, lease: (_claimable(result_id, _UNLIMITED), _claimed(lease)),
+    lambda result_id, lease: (
+        result_claimable(result_id=result_id).filter(_UNLIMITED),
+        _claimed(lease),
+    ),
     result_id=int,
     lease=timedelta,
 )
@@ -318,7 +289,7 @@ _TAKE_UNLIMITED = Update(
 def _success(changed: bool) -> Update:
     return Update(
         lambda result_id, attempt, snapshot_id: (
-            _standing(result_id, attempt),
+            claim_standing(claim=Claim(result_id, attempt)),
             _finished(status=ResultStatus.SUCCEEDED, snapshot=snapshot_id, config_changed=changed),
         ),
         result_id=int,
@@ -338,7 +309,7 @@ _TAKEN = Statement(
 )
 _STANDING = Statement(
     lambda result_id, attempt: (
-        _standing(result_id, attempt).select_for_update().only("pk").order_by()
+        claim_standing(claim=Claim(result_id, attempt)).select_for_update().only("pk").order_by()
     ),
     result_id=int,
     attempt=int,

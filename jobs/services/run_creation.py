@@ -71,7 +71,7 @@ def run_create(
     )
     if busy is not None:
         reason = f"run {busy.pk} of the same job was still open at this time"
-        return _run_over_nothing(run, RUN_CANCEL, RunStatus.CANCELLED, reason)
+        return _run_store_ended(run, RUN_CANCEL, RunStatus.CANCELLED, reason)
     selected = devices_with_tags(tags=job.tags.all())
     scope = None if requested_by is None else scope_of(user=requested_by)
     if scope is not None:
@@ -79,8 +79,8 @@ def run_create(
     devices = list(selected.order_by("hostname").only("hostname"))
     if not devices:
         reason = "no active device carries a tag of the job"
-        return _run_over_nothing(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)
-    return run_over(run, devices)
+        return _run_store_ended(run, RUN_FIND_NOTHING, RunStatus.COMPLETED_NO_DEVICES, reason)
+    return run_store(run=run, devices=devices)
 
 
 @transaction.atomic
@@ -104,7 +104,7 @@ def run_create_over(
         requested_by=requested_by,
         starts_per_second=settings.NETRAVEN.starts_per_second,
     )
-    return run_over(run, found)
+    return run_store(run=run, devices=found)
 
 
 @transaction.atomic
@@ -132,7 +132,7 @@ def run_create_retry(
         retry_of=run,
         starts_per_second=run.starts_per_second,
     )
-    run_over(retry, devices)
+    run_store(run=retry, devices=devices)
     if left_out:
         job_log(
             run=retry,
@@ -185,16 +185,16 @@ def _busy_because(run: JobRun) -> str:
     )
 
 
-def _run_over_nothing(run: JobRun, move: Move[RunStatus], status: RunStatus, reason: str) -> JobRun:
+def _run_store_ended(run: JobRun, move: Move[RunStatus], status: RunStatus, reason: str) -> JobRun:
     """Store ``run`` as one that has ended before it began."""
-    run_over(run, ())
+    run_store(run=run, devices=())
     run_end(run=run, move=move, status=status, reason=reason, counts=Counter())
     run.refresh_from_db()
     return run
 
 
-def run_over(
-    run: JobRun, devices: Sequence[Device], *, changed_by: Mapping[int, str] | None = None
+def run_store(
+    *, run: JobRun, devices: Sequence[Device], changed_by: Mapping[int, str] | None = None
 ) -> JobRun:
     """Store ``run`` with its ``devices`` as PENDING results; in a transaction of the caller.
 

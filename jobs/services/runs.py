@@ -35,7 +35,6 @@ _CHOOSE = """
 
 
 @transaction.atomic
-@transaction.atomic
 def run_start(*, run: JobRun) -> bool:
     """Move ``run`` from PENDING to RUNNING. False when somebody else did, or it has ended.
 

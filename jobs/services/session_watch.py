@@ -23,8 +23,9 @@ from inventory.platforms import PlatformDefinition
 from jobs.choices import LogLevel
 from jobs.models import DeviceResult
 from jobs.policy import failure_status
+from jobs.services.claims import Claim
 from jobs.services.logs import connection_log, job_log
-from jobs.services.results import Claim, claim_holds, result_fail
+from jobs.services.results import claim_holds, result_fail
 
 #: From the deadline, at which the socket is shut, to the moment at which a thread is given up.
 GRACE_SECONDS = 5.0

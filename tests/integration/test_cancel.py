@@ -20,9 +20,10 @@ from jobs.choices import ResultStatus, RunStatus, Trigger
 from jobs.launch import RunHasEnded, request_cancel, request_run
 from jobs.models import ConnectionLog, DeviceResult, JobLog, JobRun
 from jobs.reconcile import reconcile
+from jobs.services.claims import Claim
 from jobs.services.early_end import run_cancel, run_expire, run_fail
 from jobs.services.logs import job_log
-from jobs.services.results import Claim, claim_holds, claims_gone, result_claim
+from jobs.services.results import claim_holds, claims_gone, result_claim
 from jobs.services.runs import run_finalise, run_take_wave
 from jobs.tasks import backup_device, dispatch_run, run_advance
 from netraven_site.demo.simulator import Fault, FaultKind

@@ -16,7 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.chords import chord_send
 from jobs.models import DeviceResult
-from jobs.tasks import advance, backup_device, send_wave
+from jobs.sending import send_wave
+from jobs.tasks import advance, backup_device
 from netraven_site.celery import app
 from tests.factories import DeviceFactory, DeviceResultFactory, JobRunFactory, ZoneFactory
 from tests.support.queues import messages_taken

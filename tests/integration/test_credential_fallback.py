@@ -15,10 +15,11 @@ from jobs.choices import RunStatus, Trigger
 from jobs.launch import request_run
 from jobs.models import DeviceResult, JobLog, JobRun, RunCredential
 from jobs.services.backup import DeviceDone, failure_record
+from jobs.services.claims import Claim
 from jobs.services.early_end import run_cancel
 from jobs.services.guard import RunGuard
 from jobs.services.lockout import credential_accepted, log_in_permit
-from jobs.services.results import Claim, result_claim
+from jobs.services.results import result_claim
 from jobs.services.runs import run_finalise, run_resolve_credentials
 from tests.factories import CredentialFactory, DeviceFactory, DeviceResultFactory, JobRunFactory
 from tests.support.devices import device_spec, fleet_in_thread
@@ -48,7 +49,13 @@ def begin(run: JobRun, device: Device) -> DeviceResult:
 def fail(result: DeviceResult, failure: DeviceError = REFUSED) -> DeviceDone:
     guard = RunGuard(result, lambda: None)
     claim = Claim(result.pk, result.attempts)
-    done = failure_record(result, claim, failure, ("Zq9-CANARY-password",), guard)
+    done = failure_record(
+        result=result,
+        claim=claim,
+        failure=failure,
+        secrets=("Zq9-CANARY-password",),
+        guard=guard,
+    )
     assert done is not None
     return done
 

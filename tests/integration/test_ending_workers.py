@@ -21,8 +21,9 @@ from jobs.choices import ResultStatus
 from jobs.models import ConnectionLog, DeviceResult, JobLog
 from jobs.services import session_watch
 from jobs.services.backup import failure_record
+from jobs.services.claims import Claim
 from jobs.services.hand_back import claims_hand_back
-from jobs.services.results import Claim, claim_holds, leases_renew, result_claim, result_fail
+from jobs.services.results import claim_holds, leases_renew, result_claim, result_fail
 from jobs.services.session_watch import WatchedCollector, session_abandon, sessions_overdue
 from jobs.services.sessions import outlasts_database
 from jobs.tasks import backup_device
@@ -75,12 +76,12 @@ def test_a_claim_that_was_handed_back_counts_as_no_attempt(
         assert result_claim(result_id=claim.result_id) is not None
     held = DeviceResult.objects.get(pk=claim.result_id)
     late = DeviceError(ErrorCategory.READ_TIMEOUT, "late")
-    first = failure_record(held, Claim(held.pk, held.attempts), late)
+    first = failure_record(result=held, claim=Claim(held.pk, held.attempts), failure=late)
     assert first is not None and first.status == ResultStatus.RETRYING
     DeviceResult.objects.update(retry_at=timezone.now())
     last = result_claim(result_id=claim.result_id)
     assert last is not None and (last.attempts, last.own_attempts) == (5, 2)
-    second = failure_record(last, Claim(last.pk, last.attempts), late)
+    second = failure_record(result=last, claim=Claim(last.pk, last.attempts), failure=late)
     assert second is not None and second.status == ResultStatus.FAILED
 
 

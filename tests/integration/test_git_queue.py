@@ -29,8 +29,9 @@ from jobs.launch import request_run
 from jobs.models import DeviceResult, JobLog
 from jobs.queues import GIT_QUEUE
 from jobs.reconcile import reconcile
+from jobs.services.claims import Claim
 from jobs.services.commits import commit_is_asked_by_nobody_else, handed_over_commit
-from jobs.services.results import Claim, claim_holds, result_claim, result_hand_over
+from jobs.services.results import claim_holds, result_claim, result_hand_over
 from jobs.tasks import commit_snapshots
 from netraven_site.git_check import check_git_place
 from tests.factories import DeviceFactory, DeviceResultFactory, JobRunFactory, backup_outcome

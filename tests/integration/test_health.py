@@ -20,8 +20,8 @@ from django_celery_beat.models import PeriodicTask
 from pydantic import SecretStr
 
 from credentials.models import InstallationKey
-from jobs.beat import BEAT_TICK, SlotScheduler
-from jobs.models import ReconcilerTick, WorkerProcess
+from jobs.beat import SlotScheduler
+from jobs.models import ReconcilerTick, Tick, WorkerProcess
 from jobs.notification_tasks import heartbeat_send, ping_heartbeat
 from netraven_site import health, readiness
 from netraven_site.readiness import Readiness
@@ -151,7 +151,7 @@ def test_the_command_asks_after_beat() -> None:
     PeriodicTask.objects.all().delete()
     SlotScheduler(app=current_app, lazy=True).tick()
     assert answer_of("beat") == "beat goes round"
-    ReconcilerTick.objects.filter(pk=BEAT_TICK).update(last_at=Now() - timedelta(seconds=61))
+    ReconcilerTick.objects.filter(pk=Tick.BEAT).update(last_at=Now() - timedelta(seconds=61))
     with pytest.raises(CommandError, match="beat did not go round"):
         answer_of("beat")
 

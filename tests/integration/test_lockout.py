@@ -24,6 +24,7 @@ from jobs.models import DeviceResult, JobLog, JobRun, RunCredential
 from jobs.models.results import PARKED
 from jobs.selectors.limits import parked_lines
 from jobs.services.backup import device_back_up
+from jobs.services.claims import Claim
 from jobs.services.guard import RunGuard
 from jobs.services.lockout import (
     _written,
@@ -32,7 +33,7 @@ from jobs.services.lockout import (
     results_reassign,
 )
 from jobs.services.parking import parked_release, parked_release_all, result_withhold, room_made
-from jobs.services.results import Claim, result_claim, result_fail
+from jobs.services.results import result_claim, result_fail
 from jobs.services.runs import run_resolve_credentials, run_take_wave
 from jobs.waking import wake_if_elected
 from netraven_site.demo.simulator import DeviceSpec, Fault, FaultKind

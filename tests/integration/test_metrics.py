@@ -29,6 +29,7 @@ from jobs.models import (
     PhaseDuration,
     ReconcilerTick,
     RunCredential,
+    Tick,
 )
 from jobs.monitoring.metrics import metrics_text
 from jobs.services import durations
@@ -133,7 +134,7 @@ def test_runs_and_their_devices_are_counted() -> None:
 
 def test_workers_queues_and_the_rest_are_told() -> None:
     alive("devices", "zone.b")
-    ReconcilerTick.objects.create(pk=1, last_at=Now() - timedelta(seconds=30))
+    ReconcilerTick.objects.create(pk=Tick.RECONCILE, last_at=Now() - timedelta(seconds=30))
     run = JobRunFactory.create()
     DeviceResultFactory.create(run=run)
     Device.objects.update(skipped_until=Now() + timedelta(hours=1))

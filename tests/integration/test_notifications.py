@@ -41,6 +41,7 @@ from jobs.models import (
     NotificationRule,
     NotificationTarget,
     ReconcilerTick,
+    Tick,
 )
 from jobs.notifications import apprise_channel, checked_names, delivery, http_call
 from jobs.notifications.channel import Outcome
@@ -49,7 +50,7 @@ from jobs.notifications.content import message_content
 from jobs.notifications.delivery import message_replay, messages_deliver, targets_due
 from jobs.notifications.retention import notifications_prune
 from jobs.notifications.targets import target_save
-from jobs.policy.notices import MAX_ATTEMPTS
+from jobs.policy.notifications import MAX_ATTEMPTS
 from jobs.reconcile import reconcile
 from netraven_site.accounts.roles import Role
 from tests.factories import (
@@ -241,7 +242,7 @@ def test_overdue_devices_are_told_once_until_they_are_backed_up_again() -> None:
     DeviceFactory.create(hostname="young")
     Device.objects.filter(pk=device.pk).update(created_at=timezone.now() - timedelta(days=3))
     assert notifications_collect() == 1
-    ReconcilerTick.objects.filter(pk=3).update(last_at=Now() - timedelta(hours=1))
+    ReconcilerTick.objects.filter(pk=Tick.FIND_OVERDUE).update(last_at=Now() - timedelta(hours=1))
     assert notifications_collect() == 0
     assert "Backup overdue (1)\n  old: never backed up; the objective is 24 h" in texts()[0]
 

@@ -25,8 +25,9 @@ from jobs.models import DeviceResult, JobRun
 from jobs.models.results import PARKED
 from jobs.reconcile import reconcile
 from jobs.selectors.limits import parked_lines
+from jobs.services.claims import Claim
 from jobs.services.parking import Released, parked_release, parked_release_all, room_made
-from jobs.services.results import Claim, result_claim, result_fail, result_retry
+from jobs.services.results import result_claim, result_fail, result_retry
 from jobs.services.run_creation import run_create
 from jobs.services.runs import run_finalise, run_resolve_credentials, run_take_wave
 from jobs.tasks import advance

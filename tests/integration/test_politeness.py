@@ -19,6 +19,7 @@ from inventory.models import JumpHost, Zone
 from jobs.choices import RunStatus, Trigger
 from jobs.launch import request_run
 from jobs.models import DeviceResult, Job, JobRun, WorkerProcess
+from jobs.queues import zone_queue
 from jobs.selectors.forecast import predicted_finish
 from jobs.waking import wake_if_elected
 from netraven_site.demo.simulator import Fault, FaultKind
@@ -209,7 +210,7 @@ def test_the_prediction_counts_past_durations_workers_and_limits() -> None:
     assert minutes_left(run) == pytest.approx(6, abs=0.1)
     Zone.objects.update(max_sessions=None)
     assert minutes_left(run) == pytest.approx(1, abs=0.1)
-    WorkerProcess.objects.update(queues=["zone-dmz"], concurrency=1)
+    WorkerProcess.objects.update(queues=[zone_queue("dmz")], concurrency=1)
     assert minutes_left(run) == pytest.approx(13, abs=0.1)
     WorkerProcess.objects.update(seen_at=timezone.now() - timedelta(hours=1), concurrency=13)
     run.starts_per_second = 0.05

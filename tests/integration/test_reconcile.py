@@ -23,7 +23,7 @@ from backups.models import Snapshot
 from backups.selectors.snapshots import snapshot_text
 from backups.services.store import RunLabel, backup_store
 from jobs.choices import ResultStatus, RunStatus, Trigger
-from jobs.models import DeviceResult, JobLog, JobRun, ReconcilerTick
+from jobs.models import DeviceResult, JobLog, JobRun, ReconcilerTick, Tick
 from jobs.reconcile import reconcile, reconcile_if_elected
 from jobs.services.backup import device_back_up
 from jobs.services.early_end import run_fail
@@ -82,13 +82,13 @@ def test_of_many_callers_one_is_elected() -> None:
         ReconcilerTick.objects.update(last_at=an_hour_ago())
         passes = all_at_once(6, reconcile_if_elected)
         assert sum(done is not None for done in passes) == 1
-    assert ReconcilerTick.objects.count() == 1
+    assert str(ReconcilerTick.objects.get()).startswith("reconcile ")
 
 
 @pytest.mark.django_db
 def test_after_a_gap_everybody_gets_one_more_lease() -> None:
     DeviceResultFactory.create(status="RUNNING", attempts=1, lease_until=an_hour_ago())
-    ReconcilerTick.objects.create(pk=1, last_at=an_hour_ago())
+    ReconcilerTick.objects.create(pk=Tick.RECONCILE, last_at=an_hour_ago())
     assert reconcile_if_elected() is not None
     result = DeviceResult.objects.get()
     assert (result.status, result.losses) == ("RUNNING", 0)
@@ -309,15 +309,18 @@ def test_a_broken_resolver_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.django_db
 @pytest.mark.parametrize("error", [InternalError, IntegrityError, OperationalError])
 def test_a_database_error_that_passes_ends_no_run(
-    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(**_: object) -> None:
-        raise error
+        raise error("the first line\nDETAIL: the second")
 
     monkeypatch.setattr("jobs.services.runs.credential_candidates", broken)
     result = DeviceResultFactory.create(queued_at=None)
     advance(result.run_id)
     assert JobRun.objects.get().status == RunStatus.RUNNING
+    (line,) = [one.msg for one in caplog.records if isinstance(one.msg, dict)]
+    assert (line["event"], line["reason"]) == ("run.postponed", "the first line")
+    assert line["exc_info"] is (error is IntegrityError)
 
 
 @pytest.mark.django_db

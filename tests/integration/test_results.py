@@ -34,8 +34,8 @@ from jobs.choices import FINAL_RESULT_STATUSES, LogLevel, ResultStatus, RunStatu
 from jobs.models import ConnectionLog, DeviceResult, JobRun
 from jobs.policy import MAX_LOSSES
 from jobs.services.backup import device_back_up
+from jobs.services.claims import Claim
 from jobs.services.results import (
-    Claim,
     claim_holds,
     leases_renew,
     result_claim,

@@ -25,7 +25,8 @@ from jobs.models import DeviceResult, JobRun, RunCredential
 from jobs.reports import WRITERS, ReportFormat
 from jobs.selectors.failures import failure_groups
 from jobs.selectors.reports import run_facts
-from jobs.services.results import Claim, result_fail
+from jobs.services.claims import Claim
+from jobs.services.results import result_fail
 from tests.factories import (
     CredentialFactory,
     DeviceFactory,

@@ -44,10 +44,10 @@ from jobs.choices import (
 from jobs.models import DeviceResult, Job, JobRun
 from jobs.policy.transitions import RESULT_CLAIM, RESULT_MOVES, RETRYABLE_STATUSES, RUN_MOVES, Move
 from jobs.reconcile import reconcile
+from jobs.services.claims import Claim
 from jobs.services.early_end import run_cancel, run_fail
 from jobs.services.parking import parked_release_all
 from jobs.services.results import (
-    Claim,
     claims_gone,
     leases_renew,
     result_claim,

@@ -19,7 +19,7 @@ from django_celery_beat.models import (
 
 from jobs.beat import SlotScheduler
 from jobs.models import Job
-from jobs.schedules import entries_mend, job_save_scheduled
+from jobs.schedules import entries_repair, job_save_scheduled
 from tests.factories import JobFactory
 
 pytestmark = pytest.mark.django_db
@@ -210,11 +210,11 @@ def test_a_job_that_is_not_deleted_after_all_keeps_its_entry() -> None:
 def test_an_entry_that_was_edited_is_brought_in_step(change: dict[str, Any]) -> None:
     job = JobFactory.create(**CRON)
     before = PeriodicTask.objects.filter(job=job).values(*change, "pk").get()
-    assert entries_mend() == 0
+    assert entries_repair() == 0
     PeriodicTask.objects.filter(job=job).update(**change)
-    assert entries_mend() == 1
+    assert entries_repair() == 1
     assert PeriodicTask.objects.filter(job=job).values(*change, "pk").get() == before
-    assert entries_mend() == 0
+    assert entries_repair() == 0
 
 
 @pytest.mark.parametrize(
@@ -239,13 +239,13 @@ def test_an_entry_whose_schedule_was_edited_or_deleted_is_brought_in_step(
     for name, value in edited[fields["schedule_type"]].items():
         setattr(row, name, value)
     row.save()
-    assert entries_mend() == 1
+    assert entries_repair() == 1
     assert entry_of(job).scheduler.pk != row.pk
     entry_of(job).scheduler.delete()
     assert not PeriodicTask.objects.filter(job=job).exists()
-    assert entries_mend() == 1
+    assert entries_repair() == 1
     assert entry_of(job).enabled
-    assert entries_mend() == 0
+    assert entries_repair() == 0
 
 
 def test_entries_in_step_take_one_query_however_many() -> None:
@@ -253,7 +253,7 @@ def test_entries_in_step_take_one_query_however_many() -> None:
         JobFactory.create(**CRON)
         JobFactory.create()
     with CaptureQueriesContext(connection) as queries:
-        assert entries_mend() == 0
+        assert entries_repair() == 0
     assert len(queries) == 1
 
 

@@ -16,7 +16,7 @@ from django_celery_beat.models import PeriodicTask
 from jobs.models import Job, JobLog, JobRun
 from jobs.reconcile import reconcile
 from jobs.schedules import (
-    entries_mend,
+    entries_repair,
     job_save_scheduled,
     launch_scheduled,
     slot_answer,
@@ -276,7 +276,7 @@ def test_a_single_time_runs_once_and_its_entry_is_disabled(late: timedelta) -> N
     assert slots_answer(now=at(2) + late) == 1
     assert not PeriodicTask.objects.get(job=job).enabled
     assert slots_answer(now=at(2) + 2 * late + MINUTE) == 0
-    assert entries_mend() == 0
+    assert entries_repair() == 0
     assert slots() == [(at(2), "COMPLETED_NO_DEVICES")]
     job.refresh_from_db()
     job.description = "x"
@@ -345,6 +345,6 @@ def test_a_broken_row_keeps_nobody_else_waiting(
     assert JobRun.objects.get().job == good
     assert f"'job': {bad.pk}" in caplog.text and "schedule.impossible" in caplog.text
     assert launch_scheduled(bad.pk) is None
-    entries_mend()
-    assert entries_mend() == 0
+    entries_repair()
+    assert entries_repair() == 0
     assert next_starts_of(Job.objects.get(pk=bad.pk)) == []

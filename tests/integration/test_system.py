@@ -21,7 +21,7 @@ from django.utils import timezone
 from backups.models import Snapshot
 from backups.services.store import RunLabel, backup_store
 from jobs.choices import ResultStatus, RunStatus
-from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential, WorkerProcess
+from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential, Tick, WorkerProcess
 from jobs.monitoring.attention import needs_a_hand
 from jobs.monitoring.facts import QueueFacts, SystemFacts, system_facts
 from jobs.queues import CONTROL_QUEUE, DEVICES_QUEUE, FIXED_QUEUES, ISOLATED_QUEUE, zone_queue
@@ -52,7 +52,7 @@ def troubles() -> str:
 def well() -> None:
     """An installation in which everything is as it should be."""
     alive(*FIXED_QUEUES)
-    ReconcilerTick.objects.create(pk=1, last_at=Now())
+    ReconcilerTick.objects.create(pk=Tick.RECONCILE, last_at=Now())
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_what_nobody_serves_is_named_with_what_to_do(broker: Any) -> None:
 
 
 def test_an_installation_without_workers_says_so_once() -> None:
-    ReconcilerTick.objects.create(pk=1, last_at=Now() - timedelta(hours=1))
+    ReconcilerTick.objects.create(pk=Tick.RECONCILE, last_at=Now() - timedelta(hours=1))
     assert "no worker is alive" in troubles()
     assert "reconciler" not in troubles()
 

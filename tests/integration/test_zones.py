@@ -14,8 +14,8 @@ from inventory.models import Zone
 from jobs.models import DeviceResult, JobLog, JobRun, WorkerProcess
 from jobs.queues import zone_of, zone_queue
 from jobs.reconcile import reconcile
+from jobs.sending import device_queue
 from jobs.services.runs import run_take_wave
-from jobs.tasks import device_queue
 from tests.factories import (
     CredentialFactory,
     DeviceFactory,

@@ -10,8 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.models.functions import Now
 
 from credentials.management.base import StackCommand
-from jobs.beat import BEAT_TICK
-from jobs.models import ReconcilerTick
+from jobs.models import ReconcilerTick, Tick
 from jobs.selectors.workers import workers_known
 from netraven_site.readiness import Readiness
 
@@ -65,7 +64,7 @@ class Command(StackCommand):
 
     def _beat(self) -> None:
         if not ReconcilerTick.objects.filter(
-            pk=BEAT_TICK, last_at__gt=Now() - _BEAT_SILENCE
+            pk=Tick.BEAT, last_at__gt=Now() - _BEAT_SILENCE
         ).exists():
             raise CommandError("beat did not go round within the last minute; look at its log")
         self.stdout.write("beat goes round")

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
-from kombu.exceptions import OperationalError
 
 from credentials.management.base import StackCommand
 from inventory.models import Zone
+from jobs.broker import BROKER_DOWN
 from jobs.queues import (
     CONTROL_QUEUE,
     DEVICES_QUEUE,
@@ -63,7 +63,7 @@ class Command(StackCommand):
             host.run()
         except StackError as error:
             raise CommandError(str(error)) from None
-        except OperationalError as error:
+        except BROKER_DOWN as error:
             raise CommandError(f"the broker does not answer: {error}; check REDIS_URL") from None
 
     def _print(self, line: str) -> None:

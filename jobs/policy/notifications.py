@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backups.engine.errors import ErrorCategory
-from jobs.choices import EventKind, ResultStatus, RunStatus, Severity
+from jobs.choices import FINAL_RUN_STATUSES, EventKind, ResultStatus, RunStatus, Severity
 
 SEVERITIES: Mapping[EventKind, Severity] = {
     EventKind.CONFIG_CHANGED: Severity.INFO,
@@ -24,13 +24,11 @@ SEVERITIES: Mapping[EventKind, Severity] = {
 }
 _ORDER = tuple(Severity)
 #: Statuses of a device that say whether it can be backed up; others leave it as it was.
-TELLING_STATUSES = frozenset(
+TELLING_RESULT_STATUSES = frozenset(
     {ResultStatus.SUCCEEDED, ResultStatus.FAILED, ResultStatus.ERRORED, ResultStatus.SUSPECT}
 )
 #: The same for runs: one that was cancelled, or had nothing to do, says nothing.
-TELLING_RUNS = frozenset(RunStatus) - {
-    RunStatus.PENDING,
-    RunStatus.RUNNING,
+TELLING_RUN_STATUSES = FINAL_RUN_STATUSES - {
     RunStatus.CANCELLED,
     RunStatus.COMPLETED_NO_DEVICES,
 }
@@ -39,7 +37,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class EventDecision:
     """An event, and whether it is another one than last time."""
 
     kind: EventKind
@@ -51,34 +49,34 @@ def is_urgent_enough(severity: Severity, *, least: Severity) -> bool:
     return _ORDER.index(severity) >= _ORDER.index(least)
 
 
-def run_notice(*, status: RunStatus, before: RunStatus | None) -> Notice | None:
+def run_decision(*, status: RunStatus, before: RunStatus | None) -> EventDecision | None:
     """What the end of a run is worth telling; ``before`` is how the job's last telling run ended.
 
     None where nothing is to be told.
     """
-    if status not in TELLING_RUNS:
+    if status not in TELLING_RUN_STATUSES:
         return None
     kind, last = _run_kind(status), None if before is None else _run_kind(before)
     if kind is EventKind.RUN_RECOVERED:
-        return None if last in {None, kind} else Notice(kind, True)
-    return Notice(kind, kind is not last)
+        return None if last in {None, kind} else EventDecision(kind, True)
+    return EventDecision(kind, kind is not last)
 
 
-def device_notice(
+def device_decision(
     *,
     status: ResultStatus,
     category: str,
     before: ResultStatus | None,
     category_before: str,
-) -> Notice | None:
+) -> EventDecision | None:
     """The same for a device of a run, by its status and error category and those before."""
-    if status not in TELLING_STATUSES:
+    if status not in TELLING_RESULT_STATUSES:
         return None
     kind, last = _device_kind(status, category), _device_kind(before, category_before)
     if kind is EventKind.DEVICE_RECOVERED:
-        return None if last in {None, kind} else Notice(kind, True)
+        return None if last in {None, kind} else EventDecision(kind, True)
     assert kind is not None  # of telling statuses
-    return Notice(kind, kind is not last)
+    return EventDecision(kind, kind is not last)
 
 
 def pause_seconds(*, failures: int) -> float:
