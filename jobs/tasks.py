@@ -48,6 +48,7 @@ from jobs.services.parking import parked_release, room_made
 from jobs.services.results import result_claim
 from jobs.services.retention import logs_prune
 from jobs.services.sessions import database_use
+from jobs.services.task_results import task_results_prune
 from jobs.services.workers import workers_prune
 
 logger = structlog.get_logger(__name__)
@@ -206,6 +207,7 @@ def prune() -> None:
             **asdict(logs_prune()),
             workers=workers_prune(),
             messages=notifications_prune(),
+            task_results=task_results_prune(),
         )
 
 

@@ -13,7 +13,6 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from jobs.models import JobRun
-from jobs.services.task_results import task_results_prune
 from jobs.tasks import advance, backup_device, dispatch_run, prune
 from netraven_site import tasks as site_tasks
 from tests.factories import JobRunFactory
@@ -59,8 +58,9 @@ def test_a_result_that_cannot_be_kept_leaves_its_task_as_it_was(
 
 
 def test_results_go_with_the_logs() -> None:
-    prune.apply()
-    TaskResult.objects.update(date_done=timezone.now() - timedelta(days=89))
-    assert task_results_prune() == 0
-    TaskResult.objects.update(date_done=timezone.now() - timedelta(days=91))
-    assert task_results_prune() == 1
+    for days, left in ((89, 2), (91, 1)):
+        TaskResult.objects.all().delete()
+        prune.apply()
+        TaskResult.objects.update(date_done=timezone.now() - timedelta(days=days))
+        prune.apply()
+        assert TaskResult.objects.count() == left
