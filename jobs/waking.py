@@ -1,6 +1,6 @@
 """Lets parked devices go on that nobody else has told to: the safety net, and the start ramp.
 
-Runs in every worker's heartbeat, elected by one row.
+Runs in the maintenance thread of every worker, elected by one row.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def wake_if_elected() -> int:
     tick, _ = ReconcilerTick.objects.get_or_create(
         pk=_TICK, defaults={"last_at": timezone.now() - timedelta(seconds=WAKE_SECONDS)}
     )
-    # A little less than the pace of the heartbeat: it must not miss every other one.
+    # A little less than the pace of the passes: it must not miss every other one.
     before = Now() - timedelta(seconds=0.8 * WAKE_SECONDS)
     if not ReconcilerTick.objects.filter(pk=tick.pk, last_at__lt=before).update(last_at=Now()):
         return 0

@@ -228,7 +228,7 @@ class GitStore:
     def grow(self, branch: str, paths: Collection[str]) -> str | None:
         """Bring ``branch`` up to date with the history that main has of ``paths``.
 
-        Returns its newest commit, None while none of them is in main. See ``git_projection``.
+        Returns its newest commit, None while none of them is in main. See ``projection``.
         """
         with os_errors_named(self._path):
             projection = Projection(self._path, self._git, self._objects, self._commits)
@@ -247,13 +247,13 @@ class GitStore:
     def push(self, target: PushTarget, *, branch: str = MAIN) -> str:
         """Push a branch to the target's branch main; return the SSH host key that was shown.
 
-        Raises PushFailed and its kinds (``git_remote``), DeviceError for a store that is not there.
+        Raises PushFailed and its kinds (``remote``), DeviceError for a store that is not there.
         """
         with os_errors_named(self._path):
             return push_branch(self._path, branch_ref(branch), target)
 
     def maintain(self) -> Maintenance:
-        """Pack what has accumulated, and say what it brought. See ``git_maintenance``."""
+        """Pack what has accumulated, and say what it brought. See ``maintenance``."""
         with os_errors_named(self._path):
             return maintain(self._path, self._git)
 
