@@ -3,7 +3,7 @@
 Neither Django nor a database is needed, so every process computes the same times.
 """
 
-from jobs.schedule_rules.blackouts import Blackouts, parse_blackouts
+from jobs.schedule_rules.blackouts import parse_blackouts
 from jobs.schedule_rules.checks import MIN_INTERVAL_SECONDS, check_schedule
 from jobs.schedule_rules.cron import parse_cron
 from jobs.schedule_rules.errors import ScheduleError
@@ -15,7 +15,6 @@ from jobs.schedule_rules.zones import check_time_zone
 __all__ = [
     "MIN_INTERVAL_SECONDS",
     "Action",
-    "Blackouts",
     "Due",
     "Plan",
     "Schedule",

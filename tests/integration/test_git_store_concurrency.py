@@ -135,7 +135,7 @@ def test_saving_and_reading_while_git_repacks(store: GitStore, repository: Path)
 
     def read() -> None:
         assert store.read(first.path, first.commit) == "first\n"
-        assert store.read_blob(first.blob) == "first\n"
+        assert dict(store.read_blobs([first.blob])) == {first.blob: "first\n"}
         assert store.read(first.path) == "first\n"
 
     with repeated(repack) as repacks, repeated(read) as reads:
