@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from backups.selectors.freshness import Freshness, devices_in_state, with_freshness
 from credentials.pages import Deed, ListPage, Page
+from credentials.texts import parsed_id, sentence
 from credentials.visibility import limit_of, tags_visible_to
 from inventory.models import Device
 from inventory.resolution import devices_without_credential
@@ -146,7 +147,7 @@ class DevicesDeed(Deed):
             filtered = DeviceFilter(self.request.GET, queryset=visible, request=self.request)
             return filtered.qs if filtered.is_valid() else visible.none()
         ticked = self.request.POST.getlist("device")
-        return visible.filter(pk__in=[int(one) for one in ticked if _is_id(one)])
+        return visible.filter(pk__in=[pk for one in ticked if (pk := parsed_id(one)) is not None])
 
     def to_list(self) -> HttpResponse:
         """Back to the list with the filters that it had."""
@@ -160,10 +161,6 @@ class DevicesDeed(Deed):
         return self.to_list()
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
 class BackUpDevices(DevicesDeed):
     """Backs the chosen devices up at once."""
 
@@ -174,7 +171,7 @@ class BackUpDevices(DevicesDeed):
         try:
             run = request_backup(devices=self.chosen(), requested_by=cast("User", request.user))
         except NothingToBackUp as error:
-            messages.warning(request, f"{str(error).capitalize()}.")
+            messages.warning(request, sentence(error))
             return self.to_list()
         messages.success(request, f"Run {run.pk} backs up {run.total_count} devices.")
         return redirect("jobs:run", run.pk)

@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from credentials.models import Tag
 from credentials.pages import Deed, ListPage, Page
+from credentials.texts import parsed_id
 from inventory.visibility import scope_of
 from jobs.choices import ScheduleType, Trigger
 from jobs.launch import REFUSALS, request_run
@@ -183,9 +184,8 @@ class JobPreview(Page):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """The part of the form's page that says when it would start, and on how many devices."""
-        asked = request.POST.get("job", "")
-        is_id = asked.isascii() and asked.isdigit() and len(asked) < 19
-        job = visible_job(request, int(asked)) if is_id else Job()
+        asked = parsed_id(request.POST.get("job", ""))
+        job = Job() if asked is None else visible_job(request, asked)
         form = JobSketch(request.POST, instance=job, user=request.user)
         return self.render_to_response(_preview(request, form))
 

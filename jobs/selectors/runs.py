@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
+from credentials.texts import parsed_id
 from jobs.models import DeviceResult, JobRun
 
 
@@ -16,9 +17,8 @@ class RunNotFound(Exception):
 
 def run_get(*, run_id: str) -> JobRun:
     """The run with this id, as it was typed. Raises RunNotFound."""
-    run = None
-    if run_id.isascii() and run_id.isdigit() and len(run_id) < 19:
-        run = JobRun.objects.select_related("job").filter(pk=int(run_id)).first()
+    number = parsed_id(run_id)
+    run = JobRun.objects.select_related("job").filter(pk=number).first() if number else None
     if run is None:
         newest = JobRun.objects.first()
         known = f"the newest is {newest.pk}" if newest else "there are no runs yet"
