@@ -30,7 +30,7 @@ from backups.selectors.changes import (
 from backups.selectors.diffs import compare
 from backups.selectors.snapshots import SnapshotNotFound, snapshot_before
 from backups.services.acknowledgements import NothingToAcknowledge, change_acknowledge
-from credentials.pages import Deed, FormPage, Page, page_of
+from credentials.pages import FormPage, Page, PageAction, page_of
 from credentials.texts import parsed_id, sentence
 from credentials.visibility import User
 from inventory.visibility import of_visible_devices, scope_of
@@ -125,7 +125,7 @@ class ChangePage(Page):
             return context | {"trouble": str(trouble)}
 
 
-class AcknowledgeChanges(Deed):
+class AcknowledgeChanges(PageAction):
     """Takes note of the changes that were ticked, each on all devices that the user sees."""
 
     permissions = ("backups.view_snapshot", "backups.acknowledge_change")

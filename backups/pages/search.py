@@ -29,7 +29,7 @@ from backups.pages.lines import marked_html, text_html
 from backups.selectors import search as searching
 from backups.selectors.search import FoundDevice, Search, SearchTimedOut, search_note
 from credentials.csv_output import csv_lines
-from credentials.pages import FormPage, ForSome
+from credentials.pages import FormPage, PermissionRequiredView
 from credentials.texts import parsed_id
 
 _DEVICES_SHOWN = 25
@@ -117,7 +117,7 @@ class SearchPage(FormPage):
         return asked if self._page() > 1 and "\x00" not in asked else ""
 
 
-class SearchExport(ForSome):
+class SearchExport(PermissionRequiredView):
     """All that is found as CSV."""
 
     permissions = ("backups.view_snapshot",)

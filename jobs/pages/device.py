@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from credentials.pages import Deed, Page
+from credentials.pages import Page, PageAction
 from credentials.texts import parsed_id
 from inventory.breaker import breaker_reset
 from inventory.models import Device
@@ -103,7 +103,7 @@ class DeviceCredentialsPage(_DevicePage):
         return super().get_context_data(candidates=found["candidates"], way=way, **kwargs)
 
 
-class BackUpDevice(Deed):
+class BackUpDevice(PageAction):
     """Backs the device up at once."""
 
     permissions = ("inventory.view_device", "jobs.run_job")
@@ -123,7 +123,7 @@ class BackUpDevice(Deed):
         return redirect("jobs:run", run.pk)
 
 
-class TestDevice(Deed, Page):
+class TestDevice(PageAction, Page):
     """Logs in to the device and out again; stores nothing."""
 
     title = "Connection test"
@@ -141,7 +141,7 @@ class TestDevice(Deed, Page):
         return TemplateResponse(request, self.get_template_names(), context)
 
 
-class ResetBreaker(Deed):
+class ResetBreaker(PageAction):
     """Forgets the failures of the device, so that scheduled runs try it again."""
 
     permissions = ("inventory.view_device", "inventory.change_device")
@@ -156,7 +156,7 @@ class ResetBreaker(Deed):
         return self.back("jobs:device", pk)
 
 
-class AcceptHostKey(Deed):
+class AcceptHostKey(PageAction):
     """Accepts the host key with the fingerprint that the page has shown, and no other."""
 
     permissions = ("inventory.view_device", "inventory.change_device")

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from backups.selectors.freshness import Freshness, devices_in_state, with_freshness
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
 from credentials.texts import parsed_id, sentence
 from credentials.visibility import limit_of, tags_visible_to
 from inventory.models import Device
@@ -137,7 +137,7 @@ class DevicesPage(ListPage):
         )
 
 
-class DevicesDeed(Deed):
+class DevicesAction(PageAction):
     """Something that is done to the ticked devices, or to all that fit the filters."""
 
     def chosen(self) -> QuerySet[Device]:
@@ -161,7 +161,7 @@ class DevicesDeed(Deed):
         return self.to_list()
 
 
-class BackUpDevices(DevicesDeed):
+class BackUpDevices(DevicesAction):
     """Backs the chosen devices up at once."""
 
     permissions = ("inventory.view_device", "jobs.run_job")
@@ -177,7 +177,7 @@ class BackUpDevices(DevicesDeed):
         return redirect("jobs:run", run.pk)
 
 
-class TagDevices(DevicesDeed):
+class TagDevices(DevicesAction):
     """Gives a tag to the chosen devices, or takes it away."""
 
     permissions = ("inventory.view_device", "inventory.change_device")
@@ -188,7 +188,7 @@ class TagDevices(DevicesDeed):
         if tag is None:
             messages.warning(request, "Choose the tag first.")
             return self.to_list()
-        if request.POST.get("deed") != "remove":
+        if request.POST.get("action") != "remove":
             count = devices_tag(devices=self.chosen(), tag=tag)
             messages.success(request, f"Tag '{tag}' was given to {count} devices.")
             return self.to_list()
@@ -204,7 +204,7 @@ class TagDevices(DevicesDeed):
         return self.request.POST.get("tag", "").replace("\x00", "")
 
 
-class TestDevices(DevicesDeed, Page):
+class TestDevices(DevicesAction, Page):
     """Logs in to the chosen devices and out again; stores nothing."""
 
     title = "Connection test"

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from credentials.models import Tag
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
 from credentials.texts import parsed_id
 from inventory.visibility import scope_of
 from jobs.choices import ScheduleType, Trigger
@@ -216,7 +216,7 @@ def _refuse_others(job: Job, request: HttpRequest) -> None:
         )
 
 
-class RunJob(Deed):
+class RunJob(PageAction):
     """Starts a run of the job."""
 
     permissions = ("jobs.view_job", "jobs.run_job")
@@ -236,7 +236,7 @@ class RunJob(Deed):
         return redirect("jobs:run", run.pk)
 
 
-class DeleteJob(Deed):
+class DeleteJob(PageAction):
     """Deletes the job; its runs and what they brought stay."""
 
     permissions = ("jobs.view_job", "jobs.delete_job")

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from backups.engine.errors import ErrorCategory
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
 from credentials.texts import sentence
 from inventory.visibility import scope_of
 from jobs.choices import OPEN_RUN_STATUSES, Trigger
@@ -185,7 +185,7 @@ class RunDevicePage(Page):
         )
 
 
-class CancelRun(Deed):
+class CancelRun(PageAction):
     """Stops the run; its sessions end within seconds."""
 
     permissions = ("jobs.view_jobrun", "jobs.run_job")
@@ -206,7 +206,7 @@ class CancelRun(Deed):
         return self.back("jobs:run", pk)
 
 
-class RetryRun(Deed):
+class RetryRun(PageAction):
     """Tries again what failed in the run, or one group of it."""
 
     permissions = ("jobs.view_jobrun", "jobs.run_job")
