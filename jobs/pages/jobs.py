@@ -23,6 +23,7 @@ from jobs.models.columns import choices_of
 from jobs.pages.filters import tag_filter
 from jobs.pages.job_form import FIELD_OF_KIND, JobForm, JobSketch
 from jobs.schedule_rules import ScheduleError
+from jobs.schedules import job_delete
 from jobs.selectors.schedules import (
     blackout_notice,
     next_starts_of,
@@ -245,6 +246,6 @@ class DeleteJob(PageAction):
         """Lead to the list."""
         job = visible_job(request, pk)
         _refuse_others(job, request)
-        job.delete()
+        job_delete(job=job)
         messages.success(request, f"Job '{job.name}' is deleted; its runs are kept.")
         return redirect("jobs:jobs")

@@ -72,6 +72,12 @@ def job_save_scheduled(*, job: Job, tags: Iterable[Tag] | None = None) -> Job:
 
 
 @transaction.atomic
+def job_delete(*, job: Job) -> None:
+    """Delete ``job`` with its schedule entry; its runs and what they brought stay."""
+    job.delete()
+
+
+@transaction.atomic
 def schedule_sync(*, job: Job) -> None:
     """Make, change or remove the schedule entry of a saved ``job``; one in step stays untouched."""
     stored = Job.objects.select_for_update(no_key=True).filter(pk=job.pk).first()
