@@ -130,7 +130,8 @@ class GitStore:
         """The same for several configurations of one branch, in their order and in one turn.
 
         Each that differs gets a commit of its own, and the branch moves once: when one of them
-        cannot be saved, none is.
+        cannot be saved, none is. Raises as :meth:`save` does, and ValueError for configurations of
+        several branches.
         """
         if not requests:
             return []
