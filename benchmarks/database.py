@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from netraven_site.config import prepare_embedded_keys
+from netraven_site.config_loading import prepare_embedded_keys
 from netraven_site.stack.postgres import EmbeddedPostgres
 from netraven_site.stack.supervisor import Supervisor
 from tests.support.waiting import wait_for

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from benchmarks.report import run_to_its_end
-from netraven_site.config import prepare_embedded_keys
+from netraven_site.config_loading import prepare_embedded_keys
 from netraven_site.demo import environment
 
 environment.prepare()
