@@ -19,7 +19,8 @@ def _prepare(command: list[str]) -> None:
     """What the two commands that bring their own servers need before the settings are loaded."""
     if command not in (["up"], ["demo"]):
         return
-    from netraven_site.config import ConfigurationError, prepare_embedded_keys
+    from netraven_site.config import ConfigurationError
+    from netraven_site.config_loading import prepare_embedded_keys
     from netraven_site.demo.environment import DemoUnavailable, prepare
 
     try:

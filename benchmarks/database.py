@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from netraven_site.config import prepare_embedded_keys
+from netraven_site.config_loading import prepare_embedded_keys
 from netraven_site.stack.postgres import EmbeddedPostgres
 from netraven_site.stack.supervisor import Supervisor
-
-_START_SECONDS = 60
+from tests.support.waiting import wait_for
 
 
 @contextmanager
@@ -32,20 +30,12 @@ def own_database() -> Iterator[Path]:
         try:
             postgres.prepare()
             supervisor.start(postgres.spec())
-            _wait_for(postgres)
+            wait_for(postgres.answers, "the embedded PostgreSQL")
             postgres.ensure_database()
             _set_up_django(postgres.url)
             yield data_dir
         finally:
             supervisor.stop()
-
-
-def _wait_for(postgres: EmbeddedPostgres) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not postgres.answers():
-        if time.monotonic() > deadline:
-            raise SystemExit("the embedded PostgreSQL does not answer")
-        time.sleep(0.05)
 
 
 def _set_up_django(database_url: str) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import secrets
 import subprocess
 import sys
@@ -24,10 +23,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import print_versions
 from inventory.platforms import get_platform
 from netraven_site.demo.simulator import DeviceSpec, SimulatorProcess
 
@@ -176,8 +175,7 @@ class Fleet:
 def main() -> None:
     options = _options()
     commands = [command.command for command in get_platform(_PLATFORM).commands]
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+    print_versions(*_PACKAGES)
     print(
         f"{options.devices} simulated Cisco IOS devices, {_LINES} lines each; NetRaven asks "
         f"{len(commands)} commands: {', '.join(commands)}"

@@ -10,19 +10,17 @@ own. Aims for 10 000 devices: 20 s to the last message, 300 MB, and a number of 
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from benchmarks.database import own_database
 from benchmarks.fleet import job_over, own_broker
+from benchmarks.report import print_versions, sizes_asked_for
 
 _PACKAGES = ("celery", "kombu", "Django", "psycopg", "redis")
 
@@ -44,13 +42,12 @@ class Figures:
 
 
 def main() -> None:
-    options = _options()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+    sizes = sizes_asked_for(__doc__ or "", quick=(1000, 3000))
+    print_versions(*_PACKAGES)
     print("devices  create s (CPU)  queries  last message s (CPU)  queries/1000  peak MB (before)")
     with own_database() as data_dir, own_broker(data_dir) as redis_url:
         os.environ["REDIS_URL"] = redis_url
-        for count in options.devices:
+        for count in sizes:
             job = job_over(count)
             figures = _in_process(job.pk)
             if figures.messages != count:
@@ -62,19 +59,6 @@ def main() -> None:
                 f"{figures.peak:8.0f} ({figures.base:.0f})",
                 flush=True,
             )
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    sizes = [1000, 3000, 10000]
-    parser.add_argument("--quick", action="store_true", help="1 000 and 3 000 devices")
-    parser.add_argument(
-        "--devices", type=lambda text: [int(size) for size in text.split(",")], default=sizes
-    )
-    options = parser.parse_args()
-    if options.quick:
-        options.devices = sizes[:2]
-    return options
 
 
 def _in_process(job_id: int) -> Figures:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netraven_site.stack.redis import EmbeddedRedis
 from netraven_site.stack.supervisor import Supervisor
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from jobs.models import Job
@@ -33,7 +33,7 @@ def own_broker(data_dir: Path) -> Iterator[str]:
     try:
         redis.prepare()
         supervisor.start(redis.spec())
-        wait_until(redis.answers, "Redis answers")
+        wait_for(redis.answers, "Redis answers")
         app.conf.update(broker_url=redis.url, result_backend=backend_url(redis.url))
         yield redis.url
     finally:

@@ -9,15 +9,13 @@ It has to take under 100 ms, and as long with 1 000 revisions as with 10.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from datetime import timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from benchmarks.database import own_database
+from benchmarks.report import print_versions
 
 if TYPE_CHECKING:  # models can be imported only once the database is there
     from django.test import Client
@@ -35,9 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
     rounds = parser.parse_args().rounds
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    packages = ("Django", "djangorestframework", "psycopg")
-    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print_versions("Django", "djangorestframework", "psycopg")
     with own_database():
         devices = _fill()
         client = _client()

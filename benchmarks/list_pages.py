@@ -9,19 +9,19 @@ order, until the JSON is there. Every page has to take under 150 ms and under 12
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from dataclasses import dataclass
-from datetime import timedelta
-from importlib.metadata import version
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.database import own_database
+from benchmarks.report import print_versions
 
 if TYPE_CHECKING:  # models can be imported only once the database is there
     from django.test import Client
+
+    from jobs.models import JobRun
 
 AIM_MS = 150
 AIM_QUERIES = 12
@@ -71,9 +71,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    packages = ("Django", "djangorestframework", "psycopg")
-    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print_versions("Django", "djangorestframework", "psycopg")
     with own_database():
         run = _fill(options.devices)
         client = _client()
@@ -166,14 +164,22 @@ def _devices(count: int) -> list[Any]:
 
 
 def _history(devices: list[Any]) -> int:
+    """A revision, a result and a line of a run's log for each device; the last run's id."""
     from django.utils import timezone
 
-    from backups.models import Snapshot, SnapshotState
-    from jobs.models import ConnectionLog, DeviceResult, Job, JobLog, JobRun
-
     now = timezone.now()
+    runs = _runs(now)
+    _revisions(devices, now)
+    _results(devices, runs, now)
+    _lines(devices, runs)
+    return int(runs[-1].pk)
+
+
+def _runs(now: datetime) -> list[JobRun]:
+    from jobs.models import Job, JobRun
+
     jobs = Job.objects.bulk_create(Job(name=f"job{number}") for number in range(_RUNS))
-    runs = JobRun.objects.bulk_create(
+    return JobRun.objects.bulk_create(
         JobRun(
             job=job,
             job_name=job.name,
@@ -186,6 +192,11 @@ def _history(devices: list[Any]) -> int:
         )
         for job in jobs
     )
+
+
+def _revisions(devices: list[Any], now: datetime) -> None:
+    from backups.models import Snapshot, SnapshotState
+
     Snapshot.objects.bulk_create(
         (
             Snapshot(
@@ -204,6 +215,11 @@ def _history(devices: list[Any]) -> int:
         ),
         batch_size=_AT_ONCE,
     )
+
+
+def _results(devices: list[Any], runs: list[JobRun], now: datetime) -> None:
+    from jobs.models import DeviceResult
+
     DeviceResult.objects.bulk_create(
         (
             DeviceResult(
@@ -220,6 +236,11 @@ def _history(devices: list[Any]) -> int:
         ),
         batch_size=_AT_ONCE,
     )
+
+
+def _lines(devices: list[Any], runs: list[JobRun]) -> None:
+    from jobs.models import ConnectionLog, JobLog
+
     lines = (
         (runs[number % _RUNS], device, "error" if number % 50 == 0 else "info")
         for number, device in enumerate(devices)
@@ -232,7 +253,6 @@ def _history(devices: list[Any]) -> int:
         batch_size=_AT_ONCE,
     )
     JobLog.objects.bulk_create(JobLog(run=run, level="info", message="began") for run in runs)
-    return runs[-1].pk
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import platform
 import statistics
 import subprocess
 import time
@@ -19,12 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from benchmarks.database import own_database
+from benchmarks.report import print_versions
 
 if TYPE_CHECKING:  # models can be imported only once the database is there
     from django.test import Client
@@ -48,8 +46,8 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    print(f"Django {version('Django')}, psycopg {version('psycopg')}; {given.devices} devices")
+    print_versions("Django", "psycopg")
+    print(f"{given.devices} devices")
     with own_database():
         _collect_static_files()
         asked = _fill(given.devices)

@@ -16,7 +16,8 @@ from typing import Any
 
 import psutil
 
-from netraven_site.config import prepare_embedded_keys
+from benchmarks.report import run_to_its_end
+from netraven_site.config_loading import prepare_embedded_keys
 from netraven_site.demo import environment
 
 environment.prepare()
@@ -31,8 +32,6 @@ from django.conf import settings  # noqa: E402
 from credentials.services import credential_create, tags_ensure  # noqa: E402
 from inventory.models import Device  # noqa: E402
 from inventory.services import device_save  # noqa: E402
-from jobs.choices import FINAL_RUN_STATUSES, RunStatus, Trigger  # noqa: E402
-from jobs.launch import request_run  # noqa: E402
 from jobs.models import Job  # noqa: E402
 from jobs.schedules import job_save_scheduled  # noqa: E402
 from netraven_site.stack.stack import Stack  # noqa: E402
@@ -76,15 +75,9 @@ def _inventory(inventory: dict[str, Any]) -> Job:
 def _measure(job: Job) -> dict[str, Any]:
     before = _cpu()
     begin = time.perf_counter()
-    run = request_run(job=job, trigger=Trigger.COMMAND)
-    while run.status not in FINAL_RUN_STATUSES:
-        time.sleep(0.1)
-        run.refresh_from_db()
+    run = run_to_its_end(job, pause=0.1)
     wall = time.perf_counter() - begin
     after = _cpu()
-    if run.status != RunStatus.COMPLETED_SUCCESS:
-        failed = run.results.exclude(error_message="").values_list("hostname", "error_message")
-        raise SystemExit(f"the run ended as {run.status}: {list(failed[:5])}")
     return {
         "wall_seconds": wall,
         "cpu_seconds": {part: seconds - before[part] for part, seconds in after.items()},

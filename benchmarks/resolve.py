@@ -10,15 +10,12 @@ chose and which limits apply. Aims for 10 000 devices: 2 s, and as many queries 
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from benchmarks.database import own_database
+from benchmarks.report import print_versions, sizes_asked_for
 
 if TYPE_CHECKING:
     from credentials.models import Credential, Tag
@@ -31,27 +28,13 @@ _TAGS = 50
 
 
 def main() -> None:
-    options = _options()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+    sizes = sizes_asked_for(__doc__ or "", quick=(1000, 3000))
+    print_versions(*_PACKAGES)
     print("devices  resolver s (CPU)  queries  step of the run s (CPU)  queries  credentials")
     with own_database():
         tags, credentials = _credentials()
-        for count in options.devices:
+        for count in sizes:
             _measure(_run_over(count, tags, credentials), count)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    sizes = [1000, 3000, 10000]
-    parser.add_argument("--quick", action="store_true", help="1 000 and 3 000 devices")
-    parser.add_argument(
-        "--devices", type=lambda text: [int(size) for size in text.split(",")], default=sizes
-    )
-    options = parser.parse_args()
-    if options.quick:
-        options.devices = sizes[:2]
-    return options
 
 
 def _measure(run: JobRun, count: int) -> None:

@@ -11,19 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import random
 import statistics
 import threading
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import psutil
 
 from benchmarks.database import own_database
+from benchmarks.report import print_versions
 
 if TYPE_CHECKING:  # models can be imported only once the database is there
     from backups.selectors.search import Search
@@ -38,9 +36,7 @@ _AT_ONCE = 250
 
 def main() -> None:
     options = _options()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    packages = ("google-re2", "zstandard", "psycopg", "Django")
-    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print_versions("google-re2", "zstandard", "psycopg", "Django")
     with own_database():
         _fill_elsewhere(options.devices)
         print(f"{options.devices} devices, each {_LINES} lines and {_sizes()}")

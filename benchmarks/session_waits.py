@@ -12,20 +12,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import ipaddress
-import os
-import platform
 import secrets
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from netmiko import ConnectHandler
 
 from backups.engine.collector import SessionLimits
 from backups.engine.netmiko_collector import NetmikoCollector
 from backups.engine.types import DeviceTarget
+from benchmarks.report import print_versions
 from credentials.secret import DeviceCredential
 from inventory.platforms import PlatformDefinition, get_platform
 from inventory.platforms.definition import Role
@@ -56,8 +54,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--platforms", default="cisco_ios,arista_eos,linux")
     options = parser.parse_args()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("netmiko", "paramiko"))
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; {packages}")
+    print_versions("netmiko", "paramiko")
     print(f"{options.sessions} sessions in a row for each figure")
     for name in options.platforms.split(","):
         _measure_platform(name, options.sessions)

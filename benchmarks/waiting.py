@@ -13,16 +13,18 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import platform
 import secrets
-import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from benchmarks.database import own_database
 from benchmarks.fleet import own_broker
+from benchmarks.report import print_versions, run_to_its_end
 from benchmarks.workers import memory_of_workers, own_workers
 from netraven_site.demo.simulator import DeviceSpec, Fault, FaultKind, SimulatorProcess
+
+if TYPE_CHECKING:
+    from jobs.models import JobRun
 
 _PACKAGES = ("netmiko", "paramiko", "celery", "Django", "psycopg")
 _SLOW = Fault(FaultKind.SLOW, 2000)
@@ -48,8 +50,7 @@ def main() -> None:
         "NETRAVEN_WORKER_PROCESSES": str(processes),
         "NETRAVEN_WORKER_CONCURRENCY": str(threads),
     }
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+    print_versions(*_PACKAGES)
     specs = _specs(options.devices + 1)
     with (
         SimulatorProcess(specs) as simulator,
@@ -128,22 +129,17 @@ def _add(specs: list[DeviceSpec], simulator: SimulatorProcess, name: str) -> Non
 
 
 def _run(name: str) -> Watched:
-    from jobs.choices import FINAL_RUN_STATUSES, RunStatus, Trigger
-    from jobs.launch import request_run
     from jobs.models import Job
 
     watched = Watched()
-    run = request_run(job=Job.objects.get(name=name), trigger=Trigger.COMMAND)
-    while run.status not in FINAL_RUN_STATUSES:
-        time.sleep(0.2)
+
+    def look(run: JobRun) -> None:
         watched.connections = max(watched.connections, _connections())
         watched.memory = max(watched.memory, memory_of_workers("devices"))
         running = run.results.filter(status="RUNNING").count()
         watched.sessions = max(watched.sessions, running)
-        run.refresh_from_db()
-    if run.status != RunStatus.COMPLETED_SUCCESS:
-        failed = run.results.exclude(error_message="").values_list("hostname", "error_message")
-        raise SystemExit(f"the run ended as {run.status}: {list(failed[:5])}")
+
+    run = run_to_its_end(Job.objects.get(name=name), look=look)
     watched.seconds = run.duration_seconds or 0.0
     return watched
 

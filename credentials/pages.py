@@ -25,7 +25,7 @@ from django_filters import FilterSet
 PAGE_SIZES = (10, 25, 50, 100, 250)
 
 
-class ForSome(View):
+class PermissionRequiredView(View):
     """For logged-in users who have the rights, which are asked for before anything is looked up."""
 
     #: As ``app_label.codename``; all of them are needed.
@@ -40,7 +40,7 @@ class ForSome(View):
         return super().dispatch(request, *args, **kwargs)
 
 
-class Deed(ForSome):
+class PageAction(PermissionRequiredView):
     """What a button of a page does; afterwards the browser shows a page again."""
 
     http_method_names = ["post"]
@@ -53,7 +53,7 @@ class Deed(ForSome):
         return redirect(to, *args)
 
 
-class Page(ForSome, TemplateView):
+class Page(PermissionRequiredView, TemplateView):
     """One page."""
 
     #: What stands above the page and in the browser's tab.

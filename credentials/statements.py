@@ -80,7 +80,10 @@ class Statement(Generic[_M]):
         self._kinds = kinds
 
     def all(self, **values: Value) -> list[_M]:
-        """The rows, as the query itself would give them."""
+        """The rows, as the query itself would give them.
+
+        Raises TransactionManagementError for a query that locks rows outside of a transaction.
+        """
         built = self._built
         if built.locks and connection.get_autocommit():
             raise TransactionManagementError("rows are locked in a transaction only")
@@ -90,7 +93,10 @@ class Statement(Generic[_M]):
         return [built.object(row) for row in rows]
 
     def first(self, **values: Value) -> _M | None:
-        """The first row, or None when there is none. The query itself bounds their number."""
+        """The first row, or None when there is none. The query itself bounds their number.
+
+        Raises as :meth:`all` does.
+        """
         return next(iter(self.all(**values)), None)
 
     @cached_property

@@ -21,6 +21,7 @@ from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from credentials.csv_output import csv_lines, csv_text
 from credentials.models import Tag
+from credentials.texts import parsed_id
 
 MAX_ROWS = 10_000
 _TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
@@ -70,9 +71,10 @@ class WholeNumber(widgets.Widget):
         """The number. Raises ValueError."""
         if value == "":
             return None
-        if not (value.isascii() and value.isdigit() and len(value) < 10):
+        number = parsed_id(value)
+        if number is None:
             raise ValueError(f"'{value}' is no whole number.")
-        return int(value)
+        return number
 
     def render(self, value: Any, obj: Any = None, **options: Any) -> str:
         return "" if value is None else str(value)

@@ -7,13 +7,15 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 
 from credentials.api.fields import NameField
 from credentials.models import Tag
 from credentials.scoped import NarrowFilters
 from credentials.visibility import User, tags_visible_to
-from inventory.visibility import is_limited, of_visible_devices, tags_problem
+from inventory.models import Device
+from inventory.visibility import devices_visible_to, is_limited, of_visible_devices, tags_problem
 
 
 class OfVisibleDevices:
@@ -43,6 +45,12 @@ class VisibleSlugField(NameField):
         current = getattr(getattr(self.parent, "instance", None), f"{self.source}_id", None)
         model = visible.model
         return visible | model._default_manager.filter(pk=current) if current else visible
+
+
+def visible_device(request: HttpRequest, pk: int) -> Device:
+    """The device with this id and its zone, if the user may see it. Raises Http404."""
+    devices = devices_visible_to(user=request.user).select_related("zone")
+    return get_object_or_404(devices, pk=pk)
 
 
 def caller(field: serializers.Field[Any, Any, Any, Any]) -> User:

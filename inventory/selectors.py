@@ -25,6 +25,7 @@ from django_stubs_ext import WithAnnotations
 
 from credentials.models import Credential, Tag
 from credentials.statements import Statement
+from credentials.texts import parsed_id
 from inventory.models import Device, JumpHost
 
 _JUMP_HOSTS = Statement(lambda: JumpHost.objects.select_related("credential"))
@@ -61,9 +62,8 @@ def device_find(*, hostname_or_id: str, scope: QuerySet[Device] | None = None) -
         raise _no_device(hostname_or_id)
     devices = Device.objects.all() if scope is None else scope
     device = devices.filter(hostname__iexact=hostname_or_id).first()
-    is_id = hostname_or_id.isascii() and hostname_or_id.isdigit() and len(hostname_or_id) < 19
-    if device is None and is_id:
-        device = devices.filter(pk=int(hostname_or_id)).first()
+    if device is None and (device_id := parsed_id(hostname_or_id)) is not None:
+        device = devices.filter(pk=device_id).first()
     if device is None:
         raise _no_device(hostname_or_id)
     return device

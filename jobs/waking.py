@@ -1,6 +1,6 @@
 """Lets parked devices go on that nobody else has told to: the safety net, and the start ramp.
 
-Runs in every worker's heartbeat, elected by one row.
+Runs in the maintenance thread of every worker, elected by one row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def wake_if_elected() -> int:
     """
     if not DeviceResult.objects.filter(PARKED).exists():
         return 0
-    # A little less than the pace of the heartbeat: it must not miss every other one.
+    # A little less than the pace of the passes: it must not miss every other one.
     every = timedelta(seconds=0.8 * WAKE_SECONDS)
     if not tick_take(tick=Tick.RELEASE_PARKED, every=every):
         return 0

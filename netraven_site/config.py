@@ -7,14 +7,12 @@ without prefix, as everywhere.
 
 Without ``DATABASE_URL`` NetRaven runs embedded: ``manage.py up`` brings its own servers, and the
 keys are generated once into the data directory. Outside it a missing key is an error.
+``config_loading`` reads all of it.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -26,11 +24,9 @@ from pydantic import (
     Field,
     FilePath,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -41,16 +37,12 @@ from pydantic_settings import (
 from backups.engine.git.signing import check_signing_key
 from credentials.cipher import CipherError, parse_keys
 from netraven_site.config_types import IpAddress, NetworkList, TextList, check_url
-from netraven_site.stack.keys import EmbeddedKeys
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-_PREFIX = "NETRAVEN_"
-_FILE_SUFFIX = "_FILE"
-#: Variables with the prefix that are no setting of their own.
-_OTHER_VARIABLES = frozenset({"NETRAVEN_CONFIG", "NETRAVEN_FORBID_SKIPS"})
+#: What the variables of all settings begin with.
+PREFIX = "NETRAVEN_"
 #: A mount or a namespace of Vault.
 _VAULT_PATH = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$"
-_KEY_FIELDS = ("secret_key", "encryption_keys", "redaction_key")
 
 
 class ConfigurationError(Exception):
@@ -61,7 +53,7 @@ def _named(name: str) -> Any:
     """A connection URL that is read with and without the prefix."""
     return Field(
         default=None,
-        validation_alias=AliasChoices(name.lower(), f"{_PREFIX}{name}", name),
+        validation_alias=AliasChoices(name.lower(), f"{PREFIX}{name}", name),
     )
 
 
@@ -69,7 +61,7 @@ class Config(BaseSettings):
     """All settings with their units in the names; times are seconds, sizes are bytes."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
+        env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True
     )
 
     #: Where the embedded servers, the generated keys, static files and the Git store live.
@@ -244,7 +236,7 @@ class Config(BaseSettings):
         """One of the keys in clear; ``load_config`` has seen to it that there is one."""
         value: SecretStr | None = getattr(self, name)
         if value is None:
-            raise ConfigurationError(f"{_PREFIX}{name.upper()} is missing")
+            raise ConfigurationError(f"{PREFIX}{name.upper()} is missing")
         return value.get_secret_value()
 
     @property
@@ -324,8 +316,8 @@ class Config(BaseSettings):
         has_role = self.vault_role_id is not None
         if has_role and (self.vault_token is not None or self.vault_secret_id is None):
             raise ValueError(
-                f"{_PREFIX}VAULT_ROLE_ID needs {_PREFIX}VAULT_SECRET_ID, and no "
-                f"{_PREFIX}VAULT_TOKEN beside it"
+                f"{PREFIX}VAULT_ROLE_ID needs {PREFIX}VAULT_SECRET_ID, and no "
+                f"{PREFIX}VAULT_TOKEN beside it"
             )
         return self
 
@@ -354,8 +346,8 @@ class Config(BaseSettings):
     def _lease_outlives_heartbeat(self) -> Config:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise ValueError(
-                f"{_PREFIX}LEASE_SECONDS={self.lease_seconds:g} is not allowed: it must be at "
-                f"least twice {_PREFIX}HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
+                f"{PREFIX}LEASE_SECONDS={self.lease_seconds:g} is not allowed: it must be at "
+                f"least twice {PREFIX}HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
             )
         return self
 
@@ -373,128 +365,3 @@ class Config(BaseSettings):
         if path:
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=path))
         return tuple(sources)
-
-
-def load_config() -> Config:
-    """The configuration of this process.
-
-    Reads the environment and the file that ``NETRAVEN_CONFIG`` names. Keys that neither gives come
-    from the data directory, where an embedded installation makes them on first use. Raises
-    ConfigurationError.
-    """
-    return _with_keys(_read_config())
-
-
-def _read_config() -> Config:
-    _check_file(os.environ.get("NETRAVEN_CONFIG"))
-    _check_variable_names(os.environ)
-    try:
-        return Config(**_secrets_from_files(os.environ))
-    except ValidationError as error:
-        raise ConfigurationError("\n".join(_explain(error))) from None
-
-
-def _check_file(path: str | None) -> None:
-    if path is None:
-        return
-    try:
-        with Path(path).open("rb") as file:
-            tomllib.load(file)
-    except OSError as error:
-        raise ConfigurationError(
-            f"NETRAVEN_CONFIG={path}: the file cannot be read ({error.strerror})"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"NETRAVEN_CONFIG={path}: not a TOML file ({error})") from None
-
-
-def _check_variable_names(environment: Mapping[str, str]) -> None:
-    """A misspelt variable would be ignored in silence; name it instead."""
-    known = {f"{_PREFIX}{name.upper()}" for name in Config.model_fields}
-    known |= {f"{name}{_FILE_SUFFIX}" for name in known if _is_secret(name)} | _OTHER_VARIABLES
-    unknown = sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
-    if unknown:
-        raise ConfigurationError("\n".join(_no_such_setting(name, known) for name in unknown))
-
-
-def _no_such_setting(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"{name}: there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
-
-
-def _is_secret(variable: str) -> bool:
-    field = variable.removeprefix(_PREFIX).lower()
-    return field in Config.model_fields and "SecretStr" in str(
-        Config.model_fields[field].annotation
-    )
-
-
-def _secrets_from_files(environment: Mapping[str, str]) -> dict[str, Any]:
-    secrets: dict[str, Any] = {}
-    for name, path in environment.items():
-        variable = name.removesuffix(_FILE_SUFFIX)
-        if name == variable or not _is_secret(variable):
-            continue
-        if variable in environment:
-            raise ConfigurationError(f"{variable} and {name} are both set; keep one of them")
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
-            raise ConfigurationError(f"{name}={path}: the file cannot be read ({reason})") from None
-        secrets[variable.removeprefix(_PREFIX).lower()] = text.strip()
-    return secrets
-
-
-def _explain(error: ValidationError) -> Iterable[str]:
-    for detail in error.errors(include_url=False):
-        yield _explain_one(detail)
-
-
-def _explain_one(detail: ErrorDetails) -> str:
-    field = str(detail["loc"][0]) if detail["loc"] else ""
-    reason = detail["msg"].removeprefix("Value error, ")
-    if not field:
-        return reason
-    setting = field if field.upper() == field else f"{_PREFIX}{field.upper()}"
-    if detail["type"] == "extra_forbidden":
-        return _no_such_setting(field, Config.model_fields)
-    hidden = _is_secret(setting) or setting.endswith("_URL")
-    value = "<hidden>" if hidden else repr(detail["input"])
-    return f"{setting}={value} is not allowed: {reason[:1].lower()}{reason[1:]}"
-
-
-def prepare_embedded_keys() -> None:
-    """Make the generated keys of the data directory, unless they are there already.
-
-    ``manage.py up`` and ``manage.py demo`` call it before anything else, so that they start on an
-    empty machine also with ``DATABASE_URL`` set. Raises ConfigurationError.
-    """
-    _create_keys(_read_config().data_dir)
-
-
-def _with_keys(config: Config) -> Config:
-    """``config`` with the keys of the data directory where it has none of its own."""
-    missing = [name for name in _KEY_FIELDS if getattr(config, name) is None]
-    if not missing:
-        return config
-    if not config.embedded and not EmbeddedKeys.exist(config.data_dir):
-        raise ConfigurationError(
-            "\n".join(
-                f"{_PREFIX}{name.upper()} is missing; it has no default outside the embedded stack"
-                for name in missing
-            )
-        )
-    keys = _create_keys(config.data_dir)
-    return config.model_copy(update={name: SecretStr(getattr(keys, name)) for name in missing})
-
-
-def _create_keys(data_dir: Path) -> EmbeddedKeys:
-    try:
-        return EmbeddedKeys.load_or_create(data_dir)
-    except OSError as error:
-        raise ConfigurationError(
-            f"NETRAVEN_DATA_DIR={data_dir}: the directory cannot be used ({error.strerror})"
-        ) from None
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None

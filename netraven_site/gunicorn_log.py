@@ -14,7 +14,7 @@ class GunicornLog(glogging.Logger):
     """Requests are told by ``netraven_site.log_context``; this is about the server."""
 
     def setup(self, cfg: Any) -> None:
-        from netraven_site.config import load_config
+        from netraven_site.config_loading import load_config
 
         super().setup(cfg)
         handler = logging.StreamHandler(log_stream())

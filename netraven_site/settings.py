@@ -13,7 +13,8 @@ from django.urls import reverse_lazy
 
 from jobs.queues import CONTROL_QUEUE, GIT_QUEUE
 from netraven_site import log_format
-from netraven_site.config import Config, ConfigurationError, load_config
+from netraven_site.config import Config, ConfigurationError
+from netraven_site.config_loading import load_config
 from netraven_site.database import Connection, Cursor
 from netraven_site.exposure import exposure_check
 from netraven_site.navigation import UNFOLD as UNFOLD

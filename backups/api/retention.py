@@ -12,8 +12,9 @@ from backups.services.retention_policies import retention_policy_save
 from credentials.api.fields import TagNamesField, whole_number
 from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
+from credentials.api.tagged import TaggedSerializer
+from credentials.models import Tag
 from credentials.permissions import IsNotLimited
-from credentials.services import tags_ensure
 
 _LARGEST = 2**31 - 1
 
@@ -31,7 +32,9 @@ def _days(help_text: str) -> serializers.IntegerField:
         )
     ]
 )
-class RetentionPolicySerializer(ResourceSerializer[RetentionPolicy]):
+class RetentionPolicySerializer(
+    TaggedSerializer[RetentionPolicy], ResourceSerializer[RetentionPolicy]
+):
     """How long raw copies and logs of the devices with certain tags are kept."""
 
     tags = TagNamesField(allow_empty=False)
@@ -48,15 +51,10 @@ class RetentionPolicySerializer(ResourceSerializer[RetentionPolicy]):
         model = RetentionPolicy
         fields = ["id", "name", "tags", "archive_days", "archive_count", "log_days", "etag"]
 
-    def create(self, validated_data: dict[str, Any]) -> RetentionPolicy:
-        return self.update(RetentionPolicy(), validated_data)
-
-    def update(self, instance: RetentionPolicy, validated_data: dict[str, Any]) -> RetentionPolicy:
-        names = validated_data.pop("tags", None)
-        tags = None if names is None else tags_ensure(names=names)
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        return retention_policy_save(policy=instance, tags=tags)
+    def save_row(
+        self, row: RetentionPolicy, tags: list[Tag] | None, **beside: Any
+    ) -> RetentionPolicy:
+        return retention_policy_save(policy=row, tags=tags)
 
 
 class RetentionPolicyFilter(Filters):

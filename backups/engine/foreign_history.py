@@ -57,7 +57,6 @@ class FileVersion:
     commit: str
     blob: str
     author_name: str
-    author_email: str
     #: Unix time in seconds, UTC.
     authored_at: int
 
@@ -90,7 +89,7 @@ class ForeignHistory:
                 *("log", "--reverse", "--topo-order", "--first-parent", "--root", "--raw", "-z"),
                 *("--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"),
                 *("--diff-merges=first-parent", "--diff-filter=AMT"),
-                f"--format=tformat:{_RECORD}%H{_FIELD}%an{_FIELD}%ae{_FIELD}%at",
+                f"--format=tformat:{_RECORD}%H{_FIELD}%an{_FIELD}%at",
                 *("HEAD", "--"),
             ],
             "its history cannot be read",
@@ -158,13 +157,13 @@ class ForeignHistory:
 def _changed_files(record: str) -> Iterator[tuple[str, FileVersion]]:
     """Path and version of each plain file that one commit changed."""
     head, *rest = record.split("\0")
-    commit, name, email, authored_at = head.strip("\n").split(_FIELD)
+    commit, name, authored_at = head.strip("\n").split(_FIELD)
     entries = [entry.lstrip("\n") for entry in rest]
     for entry, path in zip(entries[::2], entries[1::2], strict=False):
         match = _RAW_ENTRY.fullmatch(entry)
         if match is None or not match["mode"].startswith("100"):
             continue
-        yield path, FileVersion(commit, match["blob"], name, email, max(0, int(authored_at)))
+        yield path, FileVersion(commit, match["blob"], name, max(0, int(authored_at)))
 
 
 def _batches(

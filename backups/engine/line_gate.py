@@ -21,11 +21,6 @@ class LineGate:
         self._match = re.compile(either, re.MULTILINE).match
         self._fast = _compiled(rf"(?m)^(?:{either})")
 
-    @property
-    def is_fast(self) -> bool:
-        """Whether RE2 knows all of the patterns; otherwise each line is asked."""
-        return self._fast is not None
-
     def matches(self, line: str) -> bool:
         """Whether one line, which holds no line end, matches."""
         return self._match(line) is not None

@@ -112,7 +112,7 @@ class RedactedConfig:
 class CommitRequest:
     """One revision of one device, ready for the Git store."""
 
-    #: Path inside the repository, made by ``git_store.config_path``.
+    #: Path inside the repository, made by ``config_path``.
     path: str
     config: RedactedConfig
     hostname: str

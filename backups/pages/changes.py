@@ -30,7 +30,8 @@ from backups.selectors.changes import (
 from backups.selectors.diffs import compare
 from backups.selectors.snapshots import SnapshotNotFound, snapshot_before
 from backups.services.acknowledgements import NothingToAcknowledge, change_acknowledge
-from credentials.pages import Deed, FormPage, Page, page_of
+from credentials.pages import FormPage, Page, PageAction, page_of
+from credentials.texts import parsed_id, sentence
 from credentials.visibility import User
 from inventory.visibility import of_visible_devices, scope_of
 
@@ -124,7 +125,7 @@ class ChangePage(Page):
             return context | {"trouble": str(trouble)}
 
 
-class AcknowledgeChanges(Deed):
+class AcknowledgeChanges(PageAction):
     """Takes note of the changes that were ticked, each on all devices that the user sees."""
 
     permissions = ("backups.view_snapshot", "backups.acknowledge_change")
@@ -142,7 +143,7 @@ class AcknowledgeChanges(Deed):
                 messages.error(request, " ".join(error.messages))
                 break
             except NothingToAcknowledge as error:
-                messages.warning(request, f"{str(error)[:1].upper()}{str(error)[1:]}.")
+                messages.warning(request, sentence(error))
         if done:
             messages.success(request, f"Acknowledged on {done} device{'s' if done > 1 else ''}.")
         return self.back("backups:changes")
@@ -161,7 +162,7 @@ class AcknowledgeChanges(Deed):
 def _ticked(request: HttpRequest) -> list[Snapshot]:
     """The revisions that the form names. Raises Http404 when the user sees one of them not."""
     texts = dict.fromkeys(request.POST.getlist("change")[:_MOST_AT_ONCE])
-    numbers = [int(one) for one in texts if one.isascii() and one.isdigit() and len(one) < 19]
+    numbers = [number for one in texts if (number := parsed_id(one)) is not None]
     found = list(_changing(request).filter(pk__in=numbers).order_by("pk"))
     if len(found) < len(texts):
         raise Http404

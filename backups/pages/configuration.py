@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from backups.api.downloads import download
 from backups.engine.colouring import coloured_lines
 from backups.engine.diff.lines import lines_of
-from backups.pages.device import DevicePage, Trouble, plain, troubles, visible_device
+from backups.pages.device import DevicePage, Trouble, plain, troubles
 from backups.pages.lines import numbered_html
 from backups.selectors.archives import archive_newest
 from backups.selectors.snapshots import (
@@ -19,7 +19,9 @@ from backups.selectors.snapshots import (
     snapshot_text,
 )
 from credentials.pages import Page
+from credentials.texts import parsed_id
 from inventory.platforms import UnknownPlatform, get_platform
+from inventory.scoped import visible_device
 
 #: Lines on one page; longer configurations have several.
 LINES_SHOWN = 3_000
@@ -78,8 +80,7 @@ def numbered_part(text: str, platform: str, line: str) -> dict[str, Any]:
 
 def _first_line(asked: str, count: int) -> int:
     """The first line of the page on which the line that was asked for stands."""
-    is_number = asked.isascii() and asked.isdigit() and len(asked) < 10
-    line = min(max(int(asked), 1), max(count, 1)) if is_number else 1
+    line = min(parsed_id(asked) or 1, max(count, 1))
     return (line - 1) // LINES_SHOWN * LINES_SHOWN + 1
 
 

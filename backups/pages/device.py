@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 
 from backups.engine.errors import DeviceError
 from backups.selectors.snapshots import SnapshotNotFound
 from credentials.pages import Page
 from inventory.models import Device
-from inventory.visibility import devices_visible_to
+from inventory.scoped import visible_device
 
 
 class Trouble(Exception):
@@ -64,11 +63,6 @@ class DevicePage(Page):
     def content(self) -> dict[str, Any]:
         """What the template shows. Raises Trouble."""
         return {}
-
-
-def visible_device(request: HttpRequest, pk: int) -> Device:
-    """The device with this id if the user may see it. Raises Http404."""
-    return get_object_or_404(devices_visible_to(user=request.user), pk=pk)
 
 
 def plain(trouble: Trouble) -> HttpResponse:

@@ -22,12 +22,15 @@ from backups.selectors.snapshots import (
     snapshot_get,
     snapshots_of,
 )
+from credentials.texts import parsed_id
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_find
 from inventory.visibility import devices_visible_to
 
 #: Rows on one page; what is longer has several.
 ROWS_SHOWN = 1_500
+#: More than any comparison has.
+_MOST_PAGES = 100_000
 #: Lines that a fold gives out at once.
 FOLD_LINES = 500
 #: Revisions in a picker, beside those that are shown; older ones are picked in the history.
@@ -178,9 +181,7 @@ class DiffPage(ComparingPage):
         return HttpResponseRedirect(f"{self.request.path}?{query.urlencode()}")
 
     def _page(self) -> int:
-        asked = self.request.GET.get("page", "")
-        is_number = asked.isascii() and asked.isdigit() and len(asked) < 9
-        return max(int(asked), 1) if is_number else 1
+        return min(parsed_id(self.request.GET.get("page", "")) or 1, _MOST_PAGES)
 
     def _swapped(self) -> str:
         """The address of the comparison the other way round."""

@@ -9,11 +9,11 @@ import django_filters
 from django.db.models import QuerySet
 
 from backups.models import Snapshot
-from backups.pages.device import visible_device
 from backups.pages.forms import DATE
 from backups.selectors.snapshots import snapshots_of
 from credentials.pages import ListPage
 from inventory.models import Device
+from inventory.scoped import visible_device
 
 
 class HistoryFilter(django_filters.FilterSet):

@@ -29,7 +29,8 @@ from backups.pages.lines import marked_html, text_html
 from backups.selectors import search as searching
 from backups.selectors.search import FoundDevice, Search, SearchTimedOut, search_note
 from credentials.csv_output import csv_lines
-from credentials.pages import FormPage, ForSome
+from credentials.pages import FormPage, PermissionRequiredView
+from credentials.texts import parsed_id
 
 _DEVICES_SHOWN = 25
 #: Lines of each device, unless devices are narrowed by their name.
@@ -108,9 +109,7 @@ class SearchPage(FormPage):
         }
 
     def _page(self) -> int:
-        asked = self.request.GET.get("page", "")
-        is_number = asked.isascii() and asked.isdigit() and len(asked) < 9
-        return min(max(int(asked), 1), _MOST_PAGES) if is_number else 1
+        return min(parsed_id(self.request.GET.get("page", "")) or 1, _MOST_PAGES)
 
     def _after(self) -> str:
         """The last hostname of the page before; empty on the first page, and for what is none."""
@@ -118,7 +117,7 @@ class SearchPage(FormPage):
         return asked if self._page() > 1 and "\x00" not in asked else ""
 
 
-class SearchExport(ForSome):
+class SearchExport(PermissionRequiredView):
     """All that is found as CSV."""
 
     permissions = ("backups.view_snapshot",)

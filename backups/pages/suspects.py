@@ -24,7 +24,7 @@ from backups.services.suspects import (
     suspect_text,
 )
 from credentials.cipher import CipherError
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
 from inventory.visibility import of_visible_devices
 
 #: Lines of the difference to the newest trusted revision that a page shows.
@@ -113,7 +113,7 @@ def _difference(suspect: Suspect, text: str) -> dict[str, Any]:
     }
 
 
-class _Decision(Deed):
+class _Decision(PageAction):
     """What is decided about one output."""
 
     permissions = ("backups.view_suspect", "backups.accept_suspect")

@@ -11,6 +11,7 @@ from backups.engine.search import unpack
 from backups.models import BY_NUMBER, CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_elsewhere, git_is_here, git_store
 from credentials.statements import Statement
+from credentials.texts import parsed_id
 from inventory.models import Device
 
 _NEWEST = Statement(
@@ -146,8 +147,8 @@ def _texts_without_git(snapshots: Sequence[Snapshot]) -> Iterator[str]:
 
 
 def _by_id(device: Device, number: str) -> Snapshot:
-    is_number = number.isascii() and number.isdigit() and len(number) < 19
-    found = snapshots_of(device=device).filter(pk=int(number)).first() if is_number else None
+    asked = parsed_id(number)
+    found = snapshots_of(device=device).filter(pk=asked).first() if asked else None
     if found is None:
         raise SnapshotNotFound(
             f"{device.hostname} has no revision {BY_NUMBER}{number[:20]}; "

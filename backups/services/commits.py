@@ -72,7 +72,12 @@ def snapshot_commit_oldest(*, device_id: int) -> tuple[Snapshot | None, bool]:
     if not pending:
         return None, True
     snapshot, *others = pending
-    request = _request(device, snapshot, branch_of(snapshot))
+    request = commit_request(
+        snapshot=snapshot,
+        device=device,
+        text=snapshot.pending_text,
+        branch=branch_of(snapshot),
+    )
     _record(snapshot, git_store_to_write().save(request))
     return snapshot, not others
 
@@ -105,16 +110,32 @@ def snapshots_commit_together(*, device_ids: Collection[int]) -> None:
     for snapshot in sorted(oldest, key=lambda one: (one.collected_at, one.pk)):
         by_branch[branch_of(snapshot)].append(snapshot)
     for branch, snapshots in by_branch.items():
-        requests = [_request(locked[each.device_id], each, branch) for each in snapshots]
+        requests = [
+            commit_request(
+                snapshot=each, device=locked[each.device_id], text=each.pending_text, branch=branch
+            )
+            for each in snapshots
+        ]
         revisions = git_store_to_write().save_all(requests)
         for snapshot, revision in zip(snapshots, revisions, strict=True):
             _record(snapshot, revision)
 
 
-def _request(device: Device, snapshot: Snapshot, branch: str) -> CommitRequest:
+def commit_request(
+    *,
+    snapshot: Snapshot,
+    device: Device,
+    text: str,
+    branch: str,
+    committed_at: int | None = None,
+) -> CommitRequest:
+    """What Git is to get of ``snapshot``, whose redacted configuration is ``text``.
+
+    ``committed_at`` is the time of the commit in Unix seconds, None for the time of the save.
+    """
     return CommitRequest(
         path=snapshot.path,
-        config=redacted_from_store(snapshot.pending_text),
+        config=redacted_from_store(text),
         hostname=device.hostname,
         device_id=device.pk,
         run_id=snapshot.run_id,
@@ -122,6 +143,7 @@ def _request(device: Device, snapshot: Snapshot, branch: str) -> CommitRequest:
         author=commit_author(snapshot.changed_by, device.hostname),
         collected_at=int(snapshot.collected_at.timestamp()),
         branch=branch,
+        committed_at=committed_at,
     )
 
 

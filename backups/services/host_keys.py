@@ -18,7 +18,7 @@ def host_key_offered(device_id: int, error: DeviceError) -> None:
         JumpHost.objects.filter(name=error.jump_host).update(offered_host_key=error.shown)
 
 
-def remember_host_keys(device: Device, outcome: BackupOutcome) -> None:
+def remember_host_keys(*, device: Device, outcome: BackupOutcome) -> None:
     """Keep first keys. A known key that is shown again leaves nothing to decide about.
 
     ``device`` is its locked row.

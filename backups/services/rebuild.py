@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +15,6 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from backups.engine.authors import commit_author
 from backups.engine.git.branch import IMPORTED, MAIN
 from backups.engine.git.failures import os_errors_named
 from backups.engine.git.format import committed_at
@@ -24,10 +23,9 @@ from backups.engine.git.rebuild import Rebuild
 from backups.engine.git.removal import remove_config
 from backups.engine.git.store import GitStore
 from backups.engine.git.turn import writing_turn
-from backups.engine.redaction import redacted_from_store
-from backups.engine.types import CommitRequest
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import commit_signer
+from backups.services.commits import commit_request
 from backups.services.recovery import Recovered, recover
 from backups.services.relink import Linked, journal_apply, journal_sync, journal_write
 from inventory.models import Device
@@ -168,10 +166,11 @@ class _Work:
             self._name(snapshot, "redacted anew under the rules of today; its text has changed")
         self.result.done += 1
         body = text.encode()
-        request = _request(snapshot, text)
         revision = self._store.save(
-            replace(
-                request,
+            commit_request(
+                snapshot=snapshot,
+                device=snapshot.device,
+                text=text,
                 branch=self._branch(snapshot),
                 committed_at=self._committed_at.get(snapshot.commit),
             )
@@ -212,19 +211,6 @@ class _Work:
                 f"{snapshot.device.hostname}, snapshot {snapshot.pk} of "
                 f"{snapshot.collected_at:%Y-%m-%d %H:%M}: {what}"
             )
-
-
-def _request(snapshot: Snapshot, text: str) -> CommitRequest:
-    return CommitRequest(
-        path=snapshot.path,
-        config=redacted_from_store(text),
-        hostname=snapshot.device.hostname,
-        device_id=snapshot.device_id,
-        run_id=snapshot.run_id,
-        job_name=snapshot.job_name,
-        author=commit_author(snapshot.changed_by, snapshot.device.hostname),
-        collected_at=int(snapshot.collected_at.timestamp()),
-    )
 
 
 def _in_order() -> Iterator[list[Snapshot]]:

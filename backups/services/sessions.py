@@ -50,6 +50,10 @@ def backup_request(
 
 
 def device_platform(device: Device) -> PlatformDefinition:
+    """How the platform of ``device`` is read.
+
+    Raises DeviceError with category UNKNOWN_PLATFORM where no definition has its name any more.
+    """
     try:
         return get_platform(device.platform)
     except UnknownPlatform as error:

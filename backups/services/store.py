@@ -65,7 +65,7 @@ def backup_store(*, device: Device, outcome: BackupOutcome, label: RunLabel) -> 
     store a first revision.
     """
     device = locked_device(device.pk)
-    remember_host_keys(device, outcome)
+    remember_host_keys(device=device, outcome=outcome)
     stored = stored_state(device=device, raw_digest=outcome.raw_digest)
     newest = stored.newest
     # Clocks of workers differ; the order of what one device printed must not.
@@ -96,9 +96,9 @@ def _snapshot(
         config = known.redacted()
     assert config is not None  # neither of them is a suspect outcome
     return snapshot_write(
-        device,
-        config,
-        label,
+        device=device,
+        config=config,
+        label=label,
         stored=stored,
         collected_at=now,
         found=outcome.attribution,
@@ -107,10 +107,10 @@ def _snapshot(
 
 
 def snapshot_write(
+    *,
     device: Device,
     config: RedactedConfig,
     label: RunLabel,
-    *,
     stored: StoredState,
     collected_at: datetime,
     found: FoundAttribution | None,

@@ -83,9 +83,9 @@ def _accept(suspect_id: int, accepted_by: str) -> Snapshot:
     _refuse_if_decided(suspect, stored.newest)
     raw = archive_bytes(archive=suspect.archive)
     snapshot, _ = snapshot_write(
-        device,
-        _redacted(suspect, raw),
-        RunLabel(run_id=suspect.run_id, job_name=""),
+        device=device,
+        config=_redacted(suspect, raw),
+        label=RunLabel(run_id=suspect.run_id, job_name=""),
         stored=stored,
         collected_at=suspect.collected_at,
         found=_attribution_of(device, raw),

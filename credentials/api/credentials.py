@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from credentials.api.fields import TagNamesField, max_sessions_field, whole_number
+from credentials.api.fields import max_sessions_field, whole_number
 from credentials.api.filters import Filters, filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
+from credentials.api.tagged import TaggedSerializer
 from credentials.models import (
     Credential,
+    Tag,
 )
 from credentials.permissions import IsNotLimitedToWrite
-from credentials.services import SECRET_FIELDS, credential_save, tags_ensure
+from credentials.services import SECRET_FIELDS, credential_save
 from credentials.visibility import credentials_visible_to
 
 
@@ -49,14 +50,15 @@ def _secret_field(help_text: str) -> serializers.CharField:
         )
     ]
 )
-class CredentialSerializer(ResourceSerializer[Credential]):
+class CredentialSerializer(TaggedSerializer[Credential], ResourceSerializer[Credential]):
     """A credential; of its secrets only whether there is one."""
+
+    beside_columns = tuple(SECRET_FIELDS)
 
     priority = whole_number(
         low=Credential.MIN_PRIORITY, high=Credential.MAX_PRIORITY, required=False
     )
     max_sessions = max_sessions_field()
-    tags = TagNamesField(required=False)
     password = _secret_field("Password of the log-in.")
     enable_secret = _secret_field("Secret of the privileged mode.")
     ssh_key = _secret_field("Private key in OpenSSH or PEM form.")
@@ -88,17 +90,8 @@ class CredentialSerializer(ResourceSerializer[Credential]):
             "etag",
         ]
 
-    def create(self, validated_data: dict[str, Any]) -> Credential:
-        return self.update(Credential(), validated_data)
-
-    @transaction.atomic
-    def update(self, instance: Credential, validated_data: dict[str, Any]) -> Credential:
-        names = validated_data.pop("tags", None)
-        tags = None if names is None else tags_ensure(names=names)
-        secrets = {field: validated_data.pop(field, None) for field in SECRET_FIELDS}
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        return credential_save(credential=instance, secrets=secrets, tags=tags)
+    def save_row(self, row: Credential, tags: list[Tag] | None, **beside: Any) -> Credential:
+        return credential_save(credential=row, secrets=beside, tags=tags)
 
 
 def _has(column: str) -> filters.BooleanFilter:

@@ -28,7 +28,7 @@ from credentials.providers.vault_reference import reference_problem
 if TYPE_CHECKING:
     from credentials.providers.vault import Vault
 
-__all__ = ["PROVIDERS", "SecretUnavailable", "provider_read", "wrong_reference"]
+__all__ = ["SecretUnavailable", "provider_read", "wrong_reference"]
 
 _Read = Callable[[str, tuple[str, ...]], dict[str, str]]
 _cache = SecretCache()
@@ -76,7 +76,7 @@ def _the_vault() -> Vault:
 
 #: Providers beside the database, by the value in the row: how they read, and what is wrong with a
 #: reference.
-PROVIDERS: Final[dict[str, tuple[_Read, Callable[[str], str | None]]]] = {
+_PROVIDERS: Final[dict[str, tuple[_Read, Callable[[str], str | None]]]] = {
     "environment": (_environment, environment_problem),
     "file": (_files, file_problem),
     "vault": (_vault, reference_problem),
@@ -88,11 +88,11 @@ def provider_read(*, provider: str, reference: str, fields: tuple[str, ...]) -> 
 
     Raises SecretUnavailable, also when it has none of ``fields``.
     """
-    read, _ = PROVIDERS[provider]
+    read, _ = _PROVIDERS[provider]
     return read(reference, fields)
 
 
 def wrong_reference(*, provider: str, reference: str) -> str | None:
     """What a reference of this provider looks like, if ``reference`` is none; None if it is one."""
-    _, problem = PROVIDERS[provider]
+    _, problem = _PROVIDERS[provider]
     return problem(reference)

@@ -27,7 +27,10 @@ def environment_problem(reference: str) -> str | None:
 def from_environment(
     reference: str, fields: tuple[str, ...], environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The secrets in ``DEVICE_SECRET_<reference>_<FIELD>``; those that are not set are left out."""
+    """The secrets in ``DEVICE_SECRET_<reference>_<FIELD>``; those that are not set are left out.
+
+    Raises SecretUnavailable when none of them is set.
+    """
     found = {}
     for field in fields:
         value = environment.get(f"{VARIABLE_PREFIX}{reference}_{field.upper()}")
@@ -52,6 +55,7 @@ def from_files(reference: str, fields: tuple[str, ...], directory: Path | None) 
     """The secrets in the files ``<directory>/<reference>/<field>``; one line end is cut off.
 
     Files that are not there are left out. Links may lead to other places in ``directory`` only.
+    Raises SecretUnavailable: no ``directory``, no secret at all, or a file that cannot be read.
     """
     if directory is None:
         raise SecretUnavailable("no directory of secrets is configured; set secret_directory")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers
@@ -13,11 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from credentials.api.errors import Conflict
-from credentials.api.fields import TagNamesField
 from credentials.api.filters import Filters, filters, lookups, named
 from credentials.api.resources import ResourceSerializer
+from credentials.api.tagged import TaggedSerializer
+from credentials.models import Tag
 from credentials.permissions import MayChangeModel
-from credentials.services import tags_ensure
 from credentials.visibility import credentials_visible_to
 from inventory.api.host_keys import HostKeyOwnerViewSet, fingerprint_field
 from inventory.breaker import breaker_reset
@@ -45,14 +44,13 @@ from inventory.visibility import ZONE_UNKNOWN, jump_hosts_visible_to, zones_name
         )
     ]
 )
-class DeviceSerializer(ResourceSerializer[Device]):
+class DeviceSerializer(TaggedSerializer[Device], ResourceSerializer[Device]):
     """A device; tags go by name, zone, credential and jump host by name, host keys by
     fingerprint.
     """
 
     natural_key = "hostname"
 
-    tags = TagNamesField(required=False)
     zone = VisibleSlugField(
         zones_nameable_by,
         slug_field="name",
@@ -117,16 +115,8 @@ class DeviceSerializer(ResourceSerializer[Device]):
                 raise serializers.ValidationError({"tags": error.detail}) from error
         return super().validate(attrs)
 
-    def create(self, validated_data: dict[str, Any]) -> Device:
-        return self.update(Device(), validated_data)
-
-    @transaction.atomic
-    def update(self, instance: Device, validated_data: dict[str, Any]) -> Device:
-        names = validated_data.pop("tags", None)
-        tags = None if names is None else tags_ensure(names=names)
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        return device_save(device=instance, tags=tags)
+    def save_row(self, row: Device, tags: list[Tag] | None, **beside: Any) -> Device:
+        return device_save(device=row, tags=tags)
 
 
 class CandidateSerializer(serializers.Serializer[Any]):

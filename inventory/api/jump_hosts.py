@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 
-from credentials.api.fields import NameField, TagNamesField
+from credentials.api.fields import NameField
 from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer
-from credentials.models import Credential
+from credentials.api.tagged import TaggedSerializer
+from credentials.models import Credential, Tag
 from credentials.permissions import IsNotLimitedToWrite
-from credentials.services import tags_ensure
 from inventory.api.host_keys import HostKeyOwnerViewSet, fingerprint_field
 from inventory.models import JumpHost
 from inventory.services import jump_host_save
 from inventory.visibility import jump_hosts_visible_to
 
 
-class JumpHostSerializer(ResourceSerializer[JumpHost]):
+class JumpHostSerializer(TaggedSerializer[JumpHost], ResourceSerializer[JumpHost]):
     """A jump host; tags, credential and the jump host before it go by name."""
 
-    tags = TagNamesField(required=False)
     credential = NameField(slug_field="name", queryset=Credential.objects.all())
     via = NameField(
         slug_field="name", queryset=JumpHost.objects.all(), required=False, allow_null=True
@@ -48,16 +46,8 @@ class JumpHostSerializer(ResourceSerializer[JumpHost]):
             "etag",
         ]
 
-    def create(self, validated_data: dict[str, Any]) -> JumpHost:
-        return self.update(JumpHost(), validated_data)
-
-    @transaction.atomic
-    def update(self, instance: JumpHost, validated_data: dict[str, Any]) -> JumpHost:
-        names = validated_data.pop("tags", None)
-        tags = None if names is None else tags_ensure(names=names)
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        return jump_host_save(jump_host=instance, tags=tags)
+    def save_row(self, row: JumpHost, tags: list[Tag] | None, **beside: Any) -> JumpHost:
+        return jump_host_save(jump_host=row, tags=tags)
 
 
 class JumpHostFilter(Filters):

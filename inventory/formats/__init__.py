@@ -5,7 +5,7 @@ from __future__ import annotations
 from inventory.formats.csv_devices import CSV_COLUMNS, read_csv
 from inventory.formats.netbox import read_netbox
 from inventory.formats.oxidized import OxidizedSource, read_oxidized, read_oxidized_config
-from inventory.formats.platform_names import ForeignPlatforms, UnknownPlatformName
+from inventory.formats.platform_names import ForeignPlatforms
 from inventory.formats.rancid import read_rancid
 from inventory.formats.records import DeviceRecord, FileUnreadable, Login, Reading, no_text
 
@@ -17,7 +17,6 @@ __all__ = [
     "Login",
     "OxidizedSource",
     "Reading",
-    "UnknownPlatformName",
     "no_text",
     "read_csv",
     "read_netbox",

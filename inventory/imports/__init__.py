@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inventory.imports.devices import ImportFailed, ImportResult, devices_import
+from inventory.imports.devices import ImportFailed, ImportResult
 from inventory.imports.files import (
     MAX_IMPORT_BYTES,
     MAX_IMPORT_DEVICES,
@@ -18,6 +18,5 @@ __all__ = [
     "ImportFormat",
     "ImportOptions",
     "ImportResult",
-    "devices_import",
     "file_import",
 ]

@@ -13,13 +13,12 @@ from inventory.platforms.catalogue import (
     rule_families,
     use_directory,
 )
-from inventory.platforms.changes import Change, ChangeSigns, change_in
+from inventory.platforms.changes import ChangeSigns, change_in
 from inventory.platforms.definition import PlatformDefinition
 from inventory.platforms.loader import DefinitionError, LoadedDirectory, load_directory
 
 __all__ = [
     "BrokenPlatform",
-    "Change",
     "ChangeSigns",
     "DefinitionError",
     "LoadedDirectory",

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action
 
+from credentials.texts import sentence
 from inventory.admin import DeviceAdmin
 from inventory.models import Device
 from jobs.launch import request_backup, request_detection
@@ -37,7 +38,7 @@ class RunDeviceAdmin(DeviceAdmin):
         try:
             run = request_backup(devices=queryset, requested_by=cast("User", request.user))
         except NothingToBackUp as error:
-            self.message_user(request, f"{str(error).capitalize()}.", messages.WARNING)
+            self.message_user(request, sentence(error), messages.WARNING)
             return
         self.message_user(
             request,

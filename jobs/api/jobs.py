@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers, status
@@ -16,16 +15,16 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from credentials.api.errors import Conflict
-from credentials.api.fields import TagNamesField
 from credentials.api.filters import Filters, lookups, named
 from credentials.api.resources import ResourceSerializer, ResourceViewSet
-from credentials.services import tags_ensure
+from credentials.api.tagged import TaggedSerializer
+from credentials.models import Tag
 from inventory.scoped import caller, check_tag_names
 from jobs.api.runs import JobRunSerializer, MayRunJobs
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, request_run
 from jobs.models import Job, JobRun
-from jobs.schedules import job_save_scheduled
+from jobs.schedules import job_delete, job_save_scheduled
 from jobs.selectors.schedules import blackout_notice, next_starts_of
 from jobs.selectors.visibility import jobs_visible_to, may_change_job
 from jobs.services.run_creation import JobBusy
@@ -46,10 +45,9 @@ from jobs.services.run_creation import JobBusy
         )
     ]
 )
-class JobSerializer(ResourceSerializer[Job]):
+class JobSerializer(TaggedSerializer[Job], ResourceSerializer[Job]):
     """A saved definition: devices by tag, and when."""
 
-    tags = TagNamesField(required=False)
     next_runs = serializers.SerializerMethodField(
         help_text="The next five times at which it starts by itself, with jitter and blackouts."
     )
@@ -91,16 +89,8 @@ class JobSerializer(ResourceSerializer[Job]):
                 raise serializers.ValidationError({"tags": error.detail}) from error
         return super().validate(attrs)
 
-    def create(self, validated_data: dict[str, Any]) -> Job:
-        return self.update(Job(), validated_data)
-
-    @transaction.atomic
-    def update(self, instance: Job, validated_data: dict[str, Any]) -> Job:
-        names = validated_data.pop("tags", None)
-        tags = None if names is None else tags_ensure(names=names)
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        return job_save_scheduled(job=instance, tags=tags)
+    def save_row(self, row: Job, tags: list[Tag] | None, **beside: Any) -> Job:
+        return job_save_scheduled(job=row, tags=tags)
 
 
 class StartedRunSerializer(JobRunSerializer):
@@ -155,7 +145,7 @@ class JobViewSet(ResourceViewSet[Job]):
 
     def perform_destroy(self, instance: Job) -> None:
         self._refuse_others(instance)
-        super().perform_destroy(instance)
+        job_delete(job=instance)
 
     def _refuse_others(self, job: Job) -> None:
         if not may_change_job(job=job, user=self.request.user):

@@ -12,9 +12,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api.fields import NameField, TagNamesField
+from credentials.api.fields import NameField
+from credentials.api.tagged import TaggedSerializer
+from credentials.models import Tag
 from credentials.permissions import HasPermission, IsNotLimited, MayChangeModel
-from credentials.services import tags_ensure
 from jobs.choices import EventKind
 from jobs.models import (
     NotificationAttempt,
@@ -23,6 +24,7 @@ from jobs.models import (
     NotificationTarget,
 )
 from jobs.notifications.delivery import message_replay, send_test_message
+from jobs.notifications.rules import notification_rule_save
 from jobs.notifications.targets import target_save
 
 _KEPT = "Never shown. Left out or null keeps what is stored."
@@ -111,14 +113,15 @@ class NotificationTargetViewSet(_Whole, viewsets.ModelViewSet[NotificationTarget
         )
 
 
-class NotificationRuleSerializer(serializers.ModelSerializer[NotificationRule]):
+class NotificationRuleSerializer(TaggedSerializer[NotificationRule]):
     """Which events are told to which targets; tags and targets go by name."""
+
+    beside_columns = ("targets",)
 
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=[kind.value for kind in EventKind]),
         allow_empty=False,
     )
-    tags = TagNamesField(required=False)
     targets = NameField(slug_field="name", many=True, queryset=NotificationTarget.objects.all())
 
     class Meta:
@@ -139,26 +142,10 @@ class NotificationRuleSerializer(serializers.ModelSerializer[NotificationRule]):
             "critical_breaks_quiet",
         ]
 
-    def create(self, validated_data: dict[str, Any]) -> NotificationRule:
-        return self.update(NotificationRule(), validated_data)
-
-    @transaction.atomic
-    def update(
-        self, instance: NotificationRule, validated_data: dict[str, Any]
+    def save_row(
+        self, row: NotificationRule, tags: list[Tag] | None, **beside: Any
     ) -> NotificationRule:
-        names, targets = validated_data.pop("tags", None), validated_data.pop("targets", None)
-        for field, value in validated_data.items():
-            setattr(instance, field, value)
-        try:
-            instance.full_clean()
-        except ModelError as error:
-            raise serializers.ValidationError(error.message_dict) from None
-        instance.save()
-        if names is not None:
-            instance.tags.set(tags_ensure(names=names))
-        if targets is not None:
-            instance.targets.set(targets)
-        return instance
+        return notification_rule_save(rule=row, tags=tags, **beside)
 
 
 class NotificationRuleViewSet(_Whole, viewsets.ModelViewSet[NotificationRule]):

@@ -1,4 +1,4 @@
-"""From events to messages: which rule wants which event, and when it is told.
+"""Rules, and from events to messages: which rule wants which event, and when it is told.
 
 Events and their messages are written together, so that what was found is told once, whatever dies
 in between.
@@ -13,6 +13,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from credentials.models import Tag
 from inventory.models import Device
 from jobs.choices import EventKind, Severity
 from jobs.models import (
@@ -21,6 +22,7 @@ from jobs.models import (
     NotificationEvent,
     NotificationMessage,
     NotificationRule,
+    NotificationTarget,
 )
 from jobs.policy.notifications import is_urgent_enough
 from jobs.schedule_rules import parse_blackouts
@@ -40,6 +42,26 @@ _IN_WORDS = {
     EventKind.PUSH_RECOVERED: "Git push works again",
     EventKind.AUDIT_BROKEN: "changed past NetRaven",
 }
+
+
+@transaction.atomic
+def notification_rule_save(
+    *,
+    rule: NotificationRule,
+    tags: Iterable[Tag] | None = None,
+    targets: Iterable[NotificationTarget] | None = None,
+) -> NotificationRule:
+    """Validate and save ``rule``; None leaves its tags or targets as they are.
+
+    Raises ValidationError.
+    """
+    rule.full_clean()
+    rule.save()
+    if tags is not None:
+        rule.tags.set(tags)
+    if targets is not None:
+        rule.targets.set(targets)
+    return rule
 
 
 @dataclass(frozen=True, slots=True)

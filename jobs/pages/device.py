@@ -14,10 +14,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from credentials.pages import Deed, Page
+from credentials.pages import Page, PageAction
+from credentials.texts import parsed_id
 from inventory.breaker import breaker_reset
 from inventory.models import Device
 from inventory.resolution import credentials_explained
+from inventory.scoped import visible_device
 from inventory.selectors import jump_hosts_of
 from inventory.services import HostKeyNotAccepted, host_key_accept
 from inventory.visibility import devices_visible_to
@@ -29,11 +31,6 @@ from jobs.zone_tests import connection_test_from_its_zone
 _TIMELINE_SIZE = 20
 #: Nobody reads further; the history of a device has pages of its own.
 _TIMELINE_PAGES = 100
-
-
-def visible_device(request: HttpRequest, pk: int) -> Device:
-    """The device of the address, or the answer 404 for one that the user does not see."""
-    return get_object_or_404(devices_visible_to(user=request.user).select_related("zone"), pk=pk)
 
 
 class _DevicePage(Page):
@@ -87,9 +84,7 @@ class DevicePage(_DevicePage):
         return context
 
     def _timeline_page(self) -> int:
-        asked = self.request.GET.get("timeline", "1")
-        is_number = asked.isascii() and asked.isdigit() and len(asked) < 4
-        return min(max(int(asked), 1), _TIMELINE_PAGES) if is_number else 1
+        return min(parsed_id(self.request.GET.get("timeline", "")) or 1, _TIMELINE_PAGES)
 
 
 class DeviceCredentialsPage(_DevicePage):
@@ -108,7 +103,7 @@ class DeviceCredentialsPage(_DevicePage):
         return super().get_context_data(candidates=found["candidates"], way=way, **kwargs)
 
 
-class BackUpDevice(Deed):
+class BackUpDevice(PageAction):
     """Backs the device up at once."""
 
     permissions = ("inventory.view_device", "jobs.run_job")
@@ -128,7 +123,7 @@ class BackUpDevice(Deed):
         return redirect("jobs:run", run.pk)
 
 
-class TestDevice(Deed, Page):
+class TestDevice(PageAction, Page):
     """Logs in to the device and out again; stores nothing."""
 
     title = "Connection test"
@@ -146,7 +141,7 @@ class TestDevice(Deed, Page):
         return TemplateResponse(request, self.get_template_names(), context)
 
 
-class ResetBreaker(Deed):
+class ResetBreaker(PageAction):
     """Forgets the failures of the device, so that scheduled runs try it again."""
 
     permissions = ("inventory.view_device", "inventory.change_device")
@@ -161,7 +156,7 @@ class ResetBreaker(Deed):
         return self.back("jobs:device", pk)
 
 
-class AcceptHostKey(Deed):
+class AcceptHostKey(PageAction):
     """Accepts the host key with the fingerprint that the page has shown, and no other."""
 
     permissions = ("inventory.view_device", "inventory.change_device")

@@ -14,7 +14,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from backups.selectors.freshness import Freshness, devices_in_state, with_freshness
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
+from credentials.texts import parsed_id, sentence
 from credentials.visibility import limit_of, tags_visible_to
 from inventory.models import Device
 from inventory.resolution import devices_without_credential
@@ -136,7 +137,7 @@ class DevicesPage(ListPage):
         )
 
 
-class DevicesDeed(Deed):
+class DevicesAction(PageAction):
     """Something that is done to the ticked devices, or to all that fit the filters."""
 
     def chosen(self) -> QuerySet[Device]:
@@ -146,7 +147,7 @@ class DevicesDeed(Deed):
             filtered = DeviceFilter(self.request.GET, queryset=visible, request=self.request)
             return filtered.qs if filtered.is_valid() else visible.none()
         ticked = self.request.POST.getlist("device")
-        return visible.filter(pk__in=[int(one) for one in ticked if _is_id(one)])
+        return visible.filter(pk__in=[pk for one in ticked if (pk := parsed_id(one)) is not None])
 
     def to_list(self) -> HttpResponse:
         """Back to the list with the filters that it had."""
@@ -160,11 +161,7 @@ class DevicesDeed(Deed):
         return self.to_list()
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
-class BackUpDevices(DevicesDeed):
+class BackUpDevices(DevicesAction):
     """Backs the chosen devices up at once."""
 
     permissions = ("inventory.view_device", "jobs.run_job")
@@ -174,13 +171,13 @@ class BackUpDevices(DevicesDeed):
         try:
             run = request_backup(devices=self.chosen(), requested_by=cast("User", request.user))
         except NothingToBackUp as error:
-            messages.warning(request, f"{str(error).capitalize()}.")
+            messages.warning(request, sentence(error))
             return self.to_list()
         messages.success(request, f"Run {run.pk} backs up {run.total_count} devices.")
         return redirect("jobs:run", run.pk)
 
 
-class TagDevices(DevicesDeed):
+class TagDevices(DevicesAction):
     """Gives a tag to the chosen devices, or takes it away."""
 
     permissions = ("inventory.view_device", "inventory.change_device")
@@ -191,7 +188,7 @@ class TagDevices(DevicesDeed):
         if tag is None:
             messages.warning(request, "Choose the tag first.")
             return self.to_list()
-        if request.POST.get("deed") != "remove":
+        if request.POST.get("action") != "remove":
             count = devices_tag(devices=self.chosen(), tag=tag)
             messages.success(request, f"Tag '{tag}' was given to {count} devices.")
             return self.to_list()
@@ -207,7 +204,7 @@ class TagDevices(DevicesDeed):
         return self.request.POST.get("tag", "").replace("\x00", "")
 
 
-class TestDevices(DevicesDeed, Page):
+class TestDevices(DevicesAction, Page):
     """Logs in to the chosen devices and out again; stores nothing."""
 
     title = "Connection test"

@@ -13,7 +13,7 @@ from credentials.visibility import User, is_limited, tags_visible_to
 from jobs.choices import ScheduleType
 from jobs.models import Job
 from jobs.schedule_rules import ScheduleError
-from jobs.schedule_rules.zones import first_instant, time_zones, zone_of
+from jobs.schedule_rules.time_zones import first_instant, time_zone_of, time_zones
 from jobs.schedules import job_save_scheduled
 
 _MINUTES = "%Y-%m-%dT%H:%M"
@@ -79,7 +79,7 @@ class JobForm(forms.ModelForm[Job]):
         run_at = values.get("run_at")
         if run_at is not None:
             try:
-                zone = zone_of(values.get("time_zone", ""))
+                zone = time_zone_of(values.get("time_zone", ""))
                 values["run_at"] = first_instant(run_at.replace(tzinfo=None), zone)
             except (ScheduleError, OverflowError):
                 values["run_at"] = None  # the field at fault is named by the job's own check
@@ -109,7 +109,7 @@ class JobForm(forms.ModelForm[Job]):
 
     def _on_the_wall(self, moment: datetime) -> datetime:
         try:
-            return moment.astimezone(zone_of(self.instance.time_zone)).replace(tzinfo=None)
+            return moment.astimezone(time_zone_of(self.instance.time_zone)).replace(tzinfo=None)
         except ScheduleError:
             return moment
 

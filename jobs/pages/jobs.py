@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from credentials.models import Tag
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
+from credentials.texts import parsed_id
 from inventory.visibility import scope_of
 from jobs.choices import ScheduleType, Trigger
 from jobs.launch import REFUSALS, request_run
@@ -22,6 +23,7 @@ from jobs.models.columns import choices_of
 from jobs.pages.filters import tag_filter
 from jobs.pages.job_form import FIELD_OF_KIND, JobForm, JobSketch
 from jobs.schedule_rules import ScheduleError
+from jobs.schedules import job_delete
 from jobs.selectors.schedules import (
     blackout_notice,
     next_starts_of,
@@ -183,9 +185,8 @@ class JobPreview(Page):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """The part of the form's page that says when it would start, and on how many devices."""
-        asked = request.POST.get("job", "")
-        is_id = asked.isascii() and asked.isdigit() and len(asked) < 19
-        job = visible_job(request, int(asked)) if is_id else Job()
+        asked = parsed_id(request.POST.get("job", ""))
+        job = Job() if asked is None else visible_job(request, asked)
         form = JobSketch(request.POST, instance=job, user=request.user)
         return self.render_to_response(_preview(request, form))
 
@@ -216,7 +217,7 @@ def _refuse_others(job: Job, request: HttpRequest) -> None:
         )
 
 
-class RunJob(Deed):
+class RunJob(PageAction):
     """Starts a run of the job."""
 
     permissions = ("jobs.view_job", "jobs.run_job")
@@ -236,7 +237,7 @@ class RunJob(Deed):
         return redirect("jobs:run", run.pk)
 
 
-class DeleteJob(Deed):
+class DeleteJob(PageAction):
     """Deletes the job; its runs and what they brought stay."""
 
     permissions = ("jobs.view_job", "jobs.delete_job")
@@ -245,6 +246,6 @@ class DeleteJob(Deed):
         """Lead to the list."""
         job = visible_job(request, pk)
         _refuse_others(job, request)
-        job.delete()
+        job_delete(job=job)
         messages.success(request, f"Job '{job.name}' is deleted; its runs are kept.")
         return redirect("jobs:jobs")

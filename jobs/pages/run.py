@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from backups.engine.errors import ErrorCategory
-from credentials.pages import Deed, ListPage, Page
+from credentials.pages import ListPage, Page, PageAction
+from credentials.texts import sentence
 from inventory.visibility import scope_of
 from jobs.choices import OPEN_RUN_STATUSES, Trigger
 from jobs.launch import RETRY_REFUSALS, RunHasEnded, request_cancel, request_retry
@@ -184,7 +185,7 @@ class RunDevicePage(Page):
         )
 
 
-class CancelRun(Deed):
+class CancelRun(PageAction):
     """Stops the run; its sessions end within seconds."""
 
     permissions = ("jobs.view_jobrun", "jobs.run_job")
@@ -199,13 +200,13 @@ class CancelRun(Deed):
         try:
             request_cancel(run=run, cancelled_by=request.user.get_username())
         except RunHasEnded as error:
-            messages.warning(request, f"{_sentence(error)}")
+            messages.warning(request, sentence(error))
         else:
             messages.success(request, f"Run {pk} is cancelled.")
         return self.back("jobs:run", pk)
 
 
-class RetryRun(Deed):
+class RetryRun(PageAction):
     """Tries again what failed in the run, or one group of it."""
 
     permissions = ("jobs.view_jobrun", "jobs.run_job")
@@ -221,7 +222,7 @@ class RetryRun(Deed):
                 only=self._group(run),
             )
         except (*RETRY_REFUSALS, GroupNotFound) as error:
-            messages.warning(request, _sentence(error))
+            messages.warning(request, sentence(error))
             return self.back("jobs:run", pk)
         messages.success(request, f"This run tries {retry.total_count} devices of run {pk} again.")
         return redirect("jobs:run", retry.pk)
@@ -240,8 +241,3 @@ class RetryRun(Deed):
         if not group.retry_ids:
             raise GroupNotFound(group_was_skipped(group))
         return group.retry_ids
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."

@@ -45,4 +45,4 @@ WRITERS: Mapping[ReportFormat, Writer] = {
     ReportFormat.TEXT: Writer(text_report, "text/plain; charset=utf-8", "txt"),
 }
 
-__all__ = ["WRITERS", "ReportFormat", "Writer"]
+__all__ = ["WRITERS", "ReportFormat"]

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 from jobs.schedule_rules.errors import ScheduleError
-from jobs.schedule_rules.zones import first_instant, last_instant, zone_of
+from jobs.schedule_rules.time_zones import first_instant, last_instant, time_zone_of
 
 MAX_LENGTH = 1000
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -120,7 +120,7 @@ def _cover_the_week(windows: list[Window]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _spans(blackouts: Blackouts, day: date) -> tuple[Span, ...]:
-    zone = zone_of(blackouts.time_zone)
+    zone = time_zone_of(blackouts.time_zone)
     found = list[Span]()
     reach = _LONGEST.days
     for offset in range(-reach, reach + 1):

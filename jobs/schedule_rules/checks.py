@@ -10,7 +10,7 @@ from jobs.schedule_rules.cron import parse_cron
 from jobs.schedule_rules.errors import ScheduleError
 from jobs.schedule_rules.plans import Plan, next_starts
 from jobs.schedule_rules.slots import Schedule
-from jobs.schedule_rules.zones import check_time_zone
+from jobs.schedule_rules.time_zones import check_time_zone
 
 MIN_INTERVAL_SECONDS = 60
 #: Times beyond it cannot be told in every time zone.

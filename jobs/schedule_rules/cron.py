@@ -17,7 +17,7 @@ from celery.schedules import ParseException, crontab
 from cronsim import CronSim, CronSimError
 
 from jobs.schedule_rules.errors import ScheduleError
-from jobs.schedule_rules.zones import exists, first_instant, last_instant, zone_of
+from jobs.schedule_rules.time_zones import exists, first_instant, last_instant, time_zone_of
 
 #: The scheduler's columns of month and weekday hold no more.
 _MAX_FIELD_LENGTH = 64
@@ -70,7 +70,7 @@ def cron_slots(*, cron: str, time_zone: str, after: datetime) -> Iterator[dateti
 
     Raises ScheduleError for what is no expression or no time zone.
     """
-    zone = zone_of(time_zone)
+    zone = time_zone_of(time_zone)
     counts_hours = any(field.startswith("*") for field in cron.split()[:2])
     local = after.astimezone(zone).replace(tzinfo=None)
     newest, waiting = after, list[datetime]()

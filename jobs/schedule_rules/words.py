@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.choices import ScheduleType
 from jobs.schedule_rules.cron import cron_words
 from jobs.schedule_rules.slots import Schedule
-from jobs.schedule_rules.zones import zone_of
+from jobs.schedule_rules.time_zones import time_zone_of
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
@@ -17,7 +17,7 @@ def describe(schedule: Schedule) -> str:
     if schedule.kind is ScheduleType.CRON:
         return f"{cron_words(schedule.cron)} ({schedule.time_zone})"
     if schedule.kind is ScheduleType.ONETIME and schedule.run_at is not None:
-        at = schedule.run_at.astimezone(zone_of(schedule.time_zone))
+        at = schedule.run_at.astimezone(time_zone_of(schedule.time_zone))
         return f"once at {at:%Y-%m-%d %H:%M:%S} ({schedule.time_zone})"
     return "no schedule"
 

@@ -30,7 +30,7 @@ from jobs.models import Job
 from jobs.queues import CONTROL_QUEUE
 from jobs.schedule_rules import ScheduleError
 from jobs.schedule_rules.cron import cron_fields
-from jobs.schedule_rules.zones import zone_of
+from jobs.schedule_rules.time_zones import time_zone_of
 from jobs.services.jobs import job_save
 
 logger = structlog.get_logger(__name__)
@@ -70,6 +70,12 @@ def job_save_scheduled(*, job: Job, tags: Iterable[Tag] | None = None) -> Job:
     job_save(job=job, tags=tags)
     schedule_sync(job=job)
     return job
+
+
+@transaction.atomic
+def job_delete(*, job: Job) -> None:
+    """Delete ``job`` with its schedule entry; its runs and what they brought stay."""
+    job.delete()
 
 
 @transaction.atomic
@@ -174,7 +180,7 @@ def _schedule(job: Job) -> dict[str, Any] | None:
         period = IntervalSchedule.SECONDS
         return {"interval__every": job.interval_seconds, "interval__period": period}
     if job.schedule_type == ScheduleType.CRON:
-        fields = {**cron_fields(job.cron), "timezone": str(zone_of(job.time_zone))}
+        fields = {**cron_fields(job.cron), "timezone": str(time_zone_of(job.time_zone))}
         return {f"crontab__{name}": value for name, value in fields.items()}
     if job.schedule_type == ScheduleType.ONETIME:
         return {"clocked__clocked_time": job.run_at}

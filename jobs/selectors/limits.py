@@ -43,7 +43,7 @@ _MODELS: dict[LimitKind, type[Zone | Tag | JumpHost | Credential]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cap:
+class SessionLimit:
     """A limit that an operator has set."""
 
     #: Kind and name of the thing, as a person would say it.
@@ -119,7 +119,7 @@ def rooms(*, keys: Collection[str], at_claim: bool) -> dict[str, Room]:
     return found
 
 
-def caps_of(*, keys: Iterable[str]) -> dict[str, Cap]:
+def caps_of(*, keys: Iterable[str]) -> dict[str, SessionLimit]:
     """The caps behind ``keys`` as they are at this moment; one query per kind. Others are left out.
 
     A thing that was deleted, or has no cap any more, has none.
@@ -132,7 +132,7 @@ def caps_of(*, keys: Iterable[str]) -> dict[str, Cap]:
         rows = _MODELS[kind]._default_manager.filter(pk__in=ids, max_sessions__isnull=False)
         for pk, name, sessions in rows.order_by().values_list("pk", "name", "max_sessions"):
             what = f"{kind.value.replace('_', ' ')} '{name}'"
-            found[ids[pk]] = Cap(what=what, sessions=sessions or 1)
+            found[ids[pk]] = SessionLimit(what=what, sessions=sessions or 1)
     return found
 
 
@@ -229,7 +229,7 @@ def _capped_rooms(keys: list[str], taken: Counter[str]) -> dict[str, Room]:
     return {key: _capped_room(caps[key], taken[key]) if key in caps else Room(None) for key in keys}
 
 
-def _capped_room(cap: Cap, taken: int) -> Room:
+def _capped_room(cap: SessionLimit, taken: int) -> Room:
     return Room(cap.sessions - taken, f"{cap.what} has room for {cap.sessions} sessions at once")
 
 

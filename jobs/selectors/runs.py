@@ -8,6 +8,7 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet, Va
 from django.db.models.functions import Coalesce, Now
 from django_stubs_ext import WithAnnotations
 
+from credentials.texts import parsed_id
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus
 from jobs.models import DeviceResult, JobRun
 
@@ -24,9 +25,8 @@ class RunNotFound(Exception):
 
 def run_get(*, run_id: str) -> JobRun:
     """The run with this id, as it was typed. Raises RunNotFound."""
-    run = None
-    if run_id.isascii() and run_id.isdigit() and len(run_id) < 19:
-        run = JobRun.objects.select_related("job").filter(pk=int(run_id)).first()
+    number = parsed_id(run_id)
+    run = JobRun.objects.select_related("job").filter(pk=number).first() if number else None
     if run is None:
         newest = JobRun.objects.first()
         known = f"the newest is {newest.pk}" if newest else "there are no runs yet"

@@ -19,7 +19,7 @@ from jobs.schedule_rules import (
     next_starts,
     parse_blackouts,
 )
-from jobs.schedule_rules.zones import zone_of
+from jobs.schedule_rules.time_zones import time_zone_of
 
 _NEXT_STARTS = 5
 
@@ -86,7 +86,7 @@ def next_starts_of(job: Job) -> list[datetime]:
 def local_time(job: Job, moment: datetime) -> str:
     """``moment`` as clocks show it in the time zone of ``job``, which is named."""
     try:
-        local = moment.astimezone(zone_of(job.time_zone))
+        local = moment.astimezone(time_zone_of(job.time_zone))
     except ScheduleError:
         return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"{local:%Y-%m-%d %H:%M:%S} {job.time_zone}"

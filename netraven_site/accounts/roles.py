@@ -12,7 +12,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.signals import post_migrate
 
 
@@ -92,17 +92,12 @@ _NAMED = {
 }
 
 
-def role_permissions(role: Role) -> frozenset[str]:
-    """What the role may do, each as ``app_label.codename``."""
-    return frozenset(f"{app}.{name}" for _, app, name in _rows(role))
-
-
 @transaction.atomic
 def roles_sync() -> None:
     """Make the groups that are missing, and give each of them its permissions and no others."""
     for role in Role:
         group, _ = Group.objects.get_or_create(name=role.value)
-        group.permissions.set([pk for pk, _, _ in _rows(role)])
+        group.permissions.set(_permissions(role))
 
 
 def connect() -> None:
@@ -116,10 +111,8 @@ def _after_migrate(**_: Any) -> None:
     roles_sync()
 
 
-def _rows(role: Role) -> list[tuple[int, str, str]]:
-    permissions = Permission.objects.filter(content_type__app_label__in=_APPS)
-    permissions = permissions.filter(_wanted(role)).order_by("pk")
-    return list(permissions.values_list("pk", "content_type__app_label", "codename"))
+def _permissions(role: Role) -> QuerySet[Permission]:
+    return Permission.objects.filter(_wanted(role), content_type__app_label__in=_APPS)
 
 
 def _wanted(role: Role) -> Q:

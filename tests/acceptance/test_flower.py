@@ -18,8 +18,8 @@ from tests.acceptance.conftest import import_devices, succeeded
 from tests.acceptance.lab import canary
 from tests.support.devices import device_spec, fleet_in_process
 from tests.support.leaks import Secrets
-from tests.support.servers import wait_until
 from tests.support.up import Up
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def watched(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Watched:
             states = {named(task)["device"]: task["state"] for task in ours(during[_TASKS])}
             return states.get(_SLOW) == "STARTED" and "SUCCESS" in states.values()
 
-        wait_until(is_in_the_middle, "the middle of the run", 60)
+        wait_for(is_in_the_middle, "the middle of the run", 60)
         during |= {path: up.http_json(up.flower_port, path, authorization(up)) for path in _OTHERS}
         printed, errors = command.communicate(timeout=120)
         assert command.returncode == 1, errors
@@ -108,7 +108,7 @@ def test_shows_the_queues(up: Up, watched: Watched) -> None:
         names = {queue["name"] for queue in answer["active_queues"]}
         return names >= {"devices", "control", "git", "isolated"}
 
-    wait_until(shown, "Flower has all queues")
+    wait_for(shown, "Flower has all queues")
 
 
 def test_shows_no_secret_while_it_is_under_way(watched: Watched) -> None:
@@ -120,7 +120,7 @@ def test_shows_how_each_task_ended(up: Up, watched: Watched) -> None:
     def ended() -> bool:
         return {task["state"] for task in tasks(up)} == {"SUCCESS"}
 
-    wait_until(ended, "Flower has all results", 20)
+    wait_for(ended, "Flower has all results", 20)
     results = [task["result"] for task in tasks(up)]
     assert sum("SUCCEEDED" in result for result in results) >= 3
     assert sum("FAILED" in result for result in results) >= 1

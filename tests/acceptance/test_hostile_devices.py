@@ -27,8 +27,8 @@ from tests.acceptance.hostile_lab import (
 )
 from tests.support.git_repository import assert_sound
 from tests.support.hostile import BANNER_LINE, Hostility
-from tests.support.servers import wait_until
 from tests.support.up import Up
+from tests.support.waiting import wait_for
 from tests.support.worker_watch import connections_to, threads_by_worker
 
 pytestmark = pytest.mark.slow
@@ -127,7 +127,7 @@ def test_no_thread_is_left(aftermath: Aftermath) -> None:
             if count > (before := aftermath.threads.get(name, 0)) + _still_to_come(name)
         }
 
-    wait_until(lambda: not added(), f"no more threads than {aftermath.threads}", 10)
+    wait_for(lambda: not added(), f"no more threads than {aftermath.threads}", 10)
 
 
 def _still_to_come(worker: str) -> int:
@@ -136,7 +136,7 @@ def _still_to_come(worker: str) -> int:
 
 
 def test_no_connection_is_left(aftermath: Aftermath) -> None:
-    wait_until(lambda: not connections_to(aftermath.up, aftermath.ports), "no connection", 10)
+    wait_for(lambda: not connections_to(aftermath.up, aftermath.ports), "no connection", 10)
 
 
 def test_the_next_run_is_as_fast_as_the_first(aftermath: Aftermath) -> None:

@@ -30,8 +30,8 @@ from tests.acceptance.conftest import succeeded
 from tests.acceptance.lab import canary
 from tests.support.devices import device_spec, fleet_in_process
 from tests.support.git_repository import assert_sound, run_git
-from tests.support.servers import wait_until
 from tests.support.up import Up
+from tests.support.waiting import wait_for
 from tests.support.worker_watch import worker_processes
 
 PLATFORM = "cisco_ios"
@@ -214,7 +214,7 @@ class Lab:
             statuses = self.statuses(run_id)
             return all(statuses[name] >= count for name, count in counts.items())
 
-        wait_until(reached, f"{counts} in run {run_id}", 60)
+        wait_for(reached, f"{counts} in run {run_id}", 60)
 
     def start_stuck_run(self, sessions: int) -> int:
         """Ask for a run, and wait until so many of its sessions are stuck; the run's id."""
@@ -225,7 +225,7 @@ class Lab:
             pairs = zip(self._delayed(), before, strict=True)
             return sum(now > then for now, then in pairs) >= sessions
 
-        wait_until(stuck, f"{sessions} stuck sessions", 60)
+        wait_for(stuck, f"{sessions} stuck sessions", 60)
         return run
 
     def _delayed(self) -> list[int]:
@@ -245,7 +245,7 @@ class Lab:
                 return status in FINAL_RUN_STATUSES
             return False
 
-        wait_until(ended, f"the end of run {run_id}", seconds)
+        wait_for(ended, f"the end of run {run_id}", seconds)
 
     def wait_workers(self) -> None:
         """Until every worker of the stack waits for messages, so that a fault finds it at work."""
@@ -258,7 +258,7 @@ class Lab:
                 return len(waiting) == len(WORKERS) == len(self.workers())
             return False
 
-        wait_until(all_wait, "all workers", 90)
+        wait_for(all_wait, "all workers", 90)
 
     # --- processes -----------------------------------------------------------------------------
 

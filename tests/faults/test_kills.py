@@ -18,7 +18,7 @@ import pytest
 from netraven_site.demo.simulator import Fault, FaultKind
 from tests.faults.lab import Lab
 from tests.support.recovery_table import Recovery
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 from tests.support.worker_watch import connections_to
 
 pytestmark = [
@@ -46,8 +46,8 @@ def test_a_run_needs_neither_beat_nor_web_nor_the_worker_that_sent_it(
     assert outcome.status == "COMPLETED_SUCCESS"
     assert (outcome.attempts, outcome.losses) == (len(lab.hostnames), 0)
     lab.wait_workers()
-    wait_until(lambda: lab.up.answers("/healthz"), "the web answers again", 60)
-    wait_until(lambda: lab.up.child("beat") not in (None, killed["beat"]), "another beat", 60)
+    wait_for(lambda: lab.up.answers("/healthz"), "the web answers again", 60)
+    wait_for(lambda: lab.up.child("beat") not in (None, killed["beat"]), "another beat", 60)
     fault = "kill -9 of web, beat and the control worker"
     recovery(Recovery(fault, "messages to the control worker", "reconciler", outcome.seconds))
 
@@ -96,7 +96,7 @@ def test_devices_that_wait_for_room_survive_the_death_of_those_who_have_it(
         parked = (
             "SELECT count(*) FROM jobs_deviceresult WHERE run_id = %s AND parked_at IS NOT NULL"
         )
-        wait_until(lambda: lab.rows(parked, run)[0][0] >= 2, "devices that wait", 60)
+        wait_for(lambda: lab.rows(parked, run)[0][0] >= 2, "devices that wait", 60)
         lab.wait_for(run, RUNNING=2)
         since = lab.now()
         for name in ("devices1", "devices2"):
@@ -121,11 +121,11 @@ def test_two_schedulers_start_a_run_once(lab: Lab) -> None:
         status, answer = lab.post("/api/v1/jobs/", {**job, "run_at": slot.isoformat()})
         assert status == 201, answer
         runs = "SELECT id FROM jobs_jobrun WHERE job_id = %s"
-        wait_until(lambda: bool(lab.rows(runs, answer["id"])), "a run", 60)
+        wait_for(lambda: bool(lab.rows(runs, answer["id"])), "a run", 60)
         [(run,)] = lab.rows(runs, answer["id"])
         lab.wait_end(run)
         # Both have looked by then: they do so every few seconds.
-        wait_until(lambda: lab.now() > slot + timedelta(seconds=10), "both schedulers", 30)
+        wait_for(lambda: lab.now() > slot + timedelta(seconds=10), "both schedulers", 30)
         assert second.poll() is None
         assert lab.rows(runs, answer["id"]) == [(run,)]
         assert lab.outcome(run).status == "COMPLETED_SUCCESS"
@@ -141,7 +141,7 @@ def test_a_clock_that_jumps_loses_nothing_and_hides_no_death(
     """All workers are hours wrong from the middle of a run on, and one of them dies."""
     lab.wait_workers()
     run = lab.start_run(fault=_SOME_SECONDS)
-    wait_until(lambda: lab.reads_device(lab.workers()["devices1"]), "a session to be killed", 60)
+    wait_for(lambda: lab.reads_device(lab.workers()["devices1"]), "a session to be killed", 60)
     (faults / "clock").write_text(str(hours * 3600))
     try:
         lab.set_fault(None)
@@ -167,7 +167,7 @@ def test_a_cancelled_run_ends_its_sessions_and_keeps_what_is_done(
     status, answer = lab.post(f"/api/v1/runs/{run}/cancel/")
     assert status == http.HTTPStatus.OK, answer
     ports = {lab.fleet.address(name)[1] for name in lab.hostnames}
-    wait_until(lambda: not connections_to(lab.up, ports), "the end of all sessions", 20)
+    wait_for(lambda: not connections_to(lab.up, ports), "the end of all sessions", 20)
     seconds = (lab.now() - since).total_seconds()
     lab.wait_end(run)
     [(status_of_run,)] = lab.rows("SELECT status FROM jobs_jobrun WHERE id = %s", run)

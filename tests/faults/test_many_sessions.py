@@ -8,7 +8,7 @@ import pytest
 
 from netraven_site.demo.simulator import Fault, FaultKind
 from tests.faults.lab import Lab, running_lab
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 
@@ -49,7 +49,7 @@ def most_at_once(lab: Lab, run: int) -> tuple[int, int]:
         seen.append(tuple(counts))
         return bool(is_over)
 
-    wait_until(ended, f"the end of run {run}", _END_SECONDS)
+    wait_for(ended, f"the end of run {run}", _END_SECONDS)
     sessions, connections = zip(*seen, strict=True)
     return max(sessions), max(connections)
 

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.lab import LEASE_SECONDS, SETTINGS, Lab, has_ended
 from tests.support.git_repository import history
 from tests.support.recovery_table import Recovery
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,7 +38,7 @@ def test_term_lets_sessions_end_and_repeats_none(lab: Lab, recovery: Record) -> 
     lab.wait_full_swing(run)
     since = lab.now()
     pid = lab.kill("devices1", signal.SIGTERM)
-    wait_until(lambda: has_ended(pid), "the end of the worker", _DRAIN_SECONDS + _END_SECONDS)
+    wait_for(lambda: has_ended(pid), "the end of the worker", _DRAIN_SECONDS + _END_SECONDS)
 
     lab.wait_end(run)
     outcome = lab.outcome(run, since)
@@ -57,7 +57,7 @@ def test_a_worker_without_time_hands_back_its_devices(lab: Lab, recovery: Record
     patient, hurried = (lab.kill(name, signal.SIGTERM) for name in ("devices1", "devices2"))
     ask_until_ended(hurried)
     assert not has_ended(patient)
-    wait_until(lambda: has_ended(patient), "the end of the worker", _DRAIN_SECONDS + _END_SECONDS)
+    wait_for(lambda: has_ended(patient), "the end of the worker", _DRAIN_SECONDS + _END_SECONDS)
 
     lab.wait_end(run)
     outcome = lab.outcome(run, since)
@@ -74,11 +74,11 @@ def test_devices_of_the_isolated_pool_survive_its_end(lab: Lab, recovery: Record
     run = lab.start_stuck_run(12)
     since = lab.now()
     lab.kill("devices1")
-    wait_until(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)
+    wait_for(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)
     ask_until_ended(lab.workers()["isolated"].pid)
     assert lab.said(run, "its worker was stopped") >= 1
 
-    wait_until(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)
+    wait_for(lambda: lost_again(lab, run, 1) >= 1, "a device in the isolated pool", 60)
     child = busy_child(lab)
     lab.set_fault(None)
     since_child = lab.now()
@@ -104,7 +104,7 @@ def ask_until_ended(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
         return False
 
-    wait_until(ended, "the end of a worker that was asked twice", _END_SECONDS)
+    wait_for(ended, "the end of a worker that was asked twice", _END_SECONDS)
 
 
 def lost_again(lab: Lab, run: int, losses: int) -> int:
@@ -129,7 +129,7 @@ def busy_child(lab: Lab) -> int:
             found[:] = [child.pid for child in children if lab.reads_device(child)]
         return bool(found)
 
-    wait_until(is_found, "a child of the isolated pool that talks to a device", 60)
+    wait_for(is_found, "a child of the isolated pool that talks to a device", 60)
     return found[0]
 
 
@@ -143,10 +143,10 @@ def test_a_frozen_worker_writes_nothing_when_it_comes_back(lab: Lab, recovery: R
     try:
         lab.wait_end(run)
         before, commits = lab.outcome(run, since), len(history(lab.git_directory))
-        wait_until(lambda: time.monotonic() > begun + 3 * LEASE_SECONDS, "three leases", 60)
+        wait_for(lambda: time.monotonic() > begun + 3 * LEASE_SECONDS, "three leases", 60)
     finally:
         frozen.resume()
-    wait_until(lambda: not lab.reads_device(frozen), "the end of the frozen sessions", 60)
+    wait_for(lambda: not lab.reads_device(frozen), "the end of the frozen sessions", 60)
     lab.wait_workers()
     assert before.status == "COMPLETED_SUCCESS"
     assert before.losses >= 1
@@ -161,16 +161,16 @@ def freeze(lab: Lab, process: psutil.Process) -> None:
 
     def frozen() -> bool:
         process.suspend()
-        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "a stopped process", 10)
+        wait_for(lambda: process.status() == psutil.STATUS_STOPPED, "a stopped process", 10)
         since = lab.now()
-        wait_until(lambda: lab.now() > since + timedelta(seconds=0.5), "half a second", 10)
+        wait_for(lambda: lab.now() > since + timedelta(seconds=0.5), "half a second", 10)
         locks = holds_file_lock(process) or lab.rows(_OLD_TRANSACTIONS, since)
         if lab.reads_device(process) and not locks:
             return True
         process.resume()
         return False
 
-    wait_until(frozen, "a moment in a session and without a lock", 30)
+    wait_for(frozen, "a moment in a session and without a lock", 30)
 
 
 _OLD_TRANSACTIONS: LiteralString = (
@@ -226,7 +226,7 @@ def test_threads_that_hang_cost_their_devices_and_the_process(
     for hostname in hung:
         assert outcome.devices[hostname] == ("FAILED", 1, 0, "deadline")
     assert {outcome.status_of(hostname) for hostname in others} == {"SUCCEEDED"}
-    wait_until(lambda: any(map(has_ended, workers)), "the end of a worker that hangs", 30)
+    wait_for(lambda: any(map(has_ended, workers)), "the end of a worker that hangs", 30)
     for hostname in hung:
         (faults / f"hang-{hostname}").unlink()
     lab.execute("UPDATE inventory_device SET deadline_seconds = NULL")
@@ -241,7 +241,7 @@ def test_a_worker_that_stops_listening_is_replaced(
     deaf = {lab.workers()[name].pid for name in ("devices1", "devices2")}
     for pid in deaf:
         (faults / f"deaf-{pid}").touch()
-    wait_until(lambda: all((faults / f"is-deaf-{pid}").exists() for pid in deaf), "deafness", 30)
+    wait_for(lambda: all((faults / f"is-deaf-{pid}").exists() for pid in deaf), "deafness", 30)
     since = lab.now()
     run = lab.start_run(fault=None)
     lab.wait_end(run)

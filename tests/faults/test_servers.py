@@ -12,7 +12,7 @@ import pytest
 from tests.faults.conftest import Disks
 from tests.faults.lab import LEASE_SECONDS, LONG, Lab
 from tests.support.recovery_table import Recovery
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,7 +57,7 @@ def test_redis_hangs_and_no_session_is_taken_for_dead(lab: Lab, recovery: Record
     redis.suspend()
     try:
         twice = 2 * LEASE_SECONDS
-        wait_until(lambda: (lab.now() - hung).total_seconds() > twice, "the end of leases", 60)
+        wait_for(lambda: (lab.now() - hung).total_seconds() > twice, "the end of leases", 60)
         [(under_way, renewed)] = lab.rows(
             "SELECT count(*), count(*) FILTER (WHERE lease_until > now()) FROM jobs_deviceresult"
             " WHERE run_id = %s AND status = 'RUNNING'",
@@ -91,7 +91,7 @@ def test_a_run_that_is_asked_for_without_redis_starts_by_itself(lab: Lab, recove
     run = lab.start_run(fault=None)
     [(status,)] = lab.rows("SELECT status FROM jobs_jobrun WHERE id = %s", run)
     assert status == "PENDING"
-    wait_until(lambda: "redis" in lab.up.output(), "Redis fails to start", 30)
+    wait_for(lambda: "redis" in lab.up.output(), "Redis fails to start", 30)
     hidden.rename(configuration)
     since = lab.now()
     lab.wait_end(run)
@@ -112,7 +112,7 @@ def test_postgresql_is_away_in_the_middle_of_a_run(lab: Lab, recovery: Record) -
     hidden = configuration.rename(configuration.with_suffix(".hidden"))
     begun = lab.up.output().count("postgres ended")
     lab.server("postgres").send_signal(signal.SIGQUIT)
-    wait_until(lambda: lab.up.output().count("postgres ended") > begun + 2, "failed starts", 60)
+    wait_for(lambda: lab.up.output().count("postgres ended") > begun + 2, "failed starts", 60)
     assert lab.up.answers("/healthz")
     hidden.rename(configuration)
     lab.wait_end(run)
@@ -159,7 +159,7 @@ def test_a_full_disk_of_the_git_store_delays_only_the_commits(
         waiting = "SELECT count(*) FROM backups_snapshot WHERE commit = ''"
         assert lab.rows(waiting) != [(0,)]
     since = lab.now()
-    wait_until(lambda: lab.rows(waiting) == [(0,)], "all snapshots in Git", 60)
+    wait_for(lambda: lab.rows(waiting) == [(0,)], "all snapshots in Git", 60)
     seconds = (lab.now() - since).total_seconds()
     outcome = lab.outcome(run)
     assert outcome.status == "COMPLETED_PARTIAL_FAILURE"
@@ -178,7 +178,7 @@ def test_a_full_disk_of_the_database_delays_the_run(
     run = lab.start_run()
     lab.wait_full_swing(run)
     with disks.data.full():
-        wait_until(lambda: noticed(lab), "the database notices it", 60)
+        wait_for(lambda: noticed(lab), "the database notices it", 60)
     since = lab.now()
     lab.wait_end(run)
     seconds = assert_all_well(lab, run, since)

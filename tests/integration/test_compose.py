@@ -29,7 +29,7 @@ import yaml
 
 from netraven_site.config import Config
 from netraven_site.stack.ports import free_port
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 _PROJECT = Path(__file__).parents[2]
 _MANUAL = (_PROJECT / "docs" / "howto" / "docker.md").read_text(encoding="utf-8")
@@ -432,7 +432,7 @@ def compose(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with ExitStack() as resources:
         local = LocalCompose(tmp_path_factory.mktemp("compose"), resources)
         local.start("redis")
-        wait_until(lambda: local.healthy("redis"), "redis is healthy", _READY_SECONDS)
+        wait_for(lambda: local.healthy("redis"), "redis is healthy", _READY_SECONDS)
         local.connect(database_url)
         local.start("migrate")
         assert local.processes["migrate"].wait(timeout=_READY_SECONDS) == 0, local.output("migrate")
@@ -454,7 +454,7 @@ def test_the_password_of_redis_is_no_argument(compose: LocalCompose) -> None:
 @pytest.mark.parametrize("name", _LONG_RUNNING)
 def test_the_service_runs_and_its_health_check_can_tell(compose: LocalCompose, name: str) -> None:
     try:
-        wait_until(lambda: compose.healthy(name), f"{name} is healthy", _READY_SECONDS)
+        wait_for(lambda: compose.healthy(name), f"{name} is healthy", _READY_SECONDS)
         assert compose.processes[name].poll() is None
     except AssertionError:
         raise AssertionError(compose.output(name)) from None

@@ -31,7 +31,7 @@ from tests.support.git_repository import history, request_for, run_git
 from tests.support.git_server import ADDRESS, PASSWORD, USERNAME, GitServer, git_server
 from tests.support.git_ssh_server import git_account, git_sshd
 from tests.support.openssh import KeyKind, KeyPair, Sshd
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 PASSPHRASE = "Open-1-sesame"
 CREDENTIAL = DeviceCredential(name="git-bot", username=USERNAME, password=PASSWORD)
@@ -413,7 +413,7 @@ def test_a_key_folder_is_private_while_it_is_used(tmp_path: Path) -> None:
             assert folder.exists()
             assert other != folder
     assert not folder.exists()
-    wait_until(lambda: private_folders() == [], "no folder is left", 5)
+    wait_for(lambda: private_folders() == [], "no folder is left", 5)
 
 
 def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(

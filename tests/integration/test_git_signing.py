@@ -11,7 +11,14 @@ import pytest
 from backups.engine.config_path import config_path
 from backups.engine.git.signing import SshSigner, check_signing_key
 from backups.engine.git.store import GitStore
-from tests.support.git_repository import assert_sound, history, request_for, run_git, store_failure
+from tests.support.git_repository import (
+    assert_sound,
+    commit_time,
+    history,
+    request_for,
+    run_git,
+    store_failure,
+)
 from tests.support.openssh import KeyKind, KeyPair
 
 
@@ -43,7 +50,7 @@ def test_commits_are_signed_on_every_branch(tmp_path: Path, key: KeyPair, key_fi
     assert [verified(repository, commit, key) for commit in commits] == [True] * 4
     assert not verified(repository, saved[0], KeyPair())
     assert run_git(repository, "log", "-1", "--format=%s", "main") == "core-sw1: +1 -1 lines\n"
-    assert store.commit_time(saved[1]) > 1_700_000_000
+    assert commit_time(repository, saved[1]) > 1_700_000_000
     assert_sound(repository)
 
 

@@ -157,7 +157,7 @@ def test_an_endless_comparison_is_cut_off(store: GitStore, monkeypatch: pytest.M
 def test_any_text_comes_back_as_it_was_saved(store: GitStore) -> None:
     text = "\ufeffZürich\r\n\x0c\x1b[0m\u2028東京\0\n\n  trailing \n\n"
     saved = store.save(request_for(text))
-    assert store.read(PATH) == store.read_blob(saved.blob) == text
+    assert store.read(PATH) == dict(store.read_blobs([saved.blob]))[saved.blob] == text
 
 
 def test_only_a_redacted_configuration_is_taken(store: GitStore, repository: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_blob_is_no_revision_and_a_commit_no_blob(store: GitStore) -> None:
             store.read(PATH, revision)
     for blob_id in (saved.commit, "1" * 40, "HEAD", saved.blob[:12]):
         with pytest.raises(RevisionNotFound):
-            store.read_blob(blob_id)
+            list(store.read_blobs([blob_id]))
 
 
 def test_an_unknown_path(store: GitStore) -> None:

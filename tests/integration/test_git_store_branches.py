@@ -14,6 +14,7 @@ from backups.engine.git.store import GitStore, RevisionNotFound
 from tests.support.git_repository import (
     PATH,
     assert_sound,
+    commit_time,
     history,
     request_for,
     run_git,
@@ -109,11 +110,8 @@ def test_another_branch_leaves_main_alone(store: GitStore, repository: Path) -> 
     assert store.read(PATH, foreign.commit) == "old\n"
     assert store.blob_at(foreign.commit, PATH) == foreign.blob
     assert store.blob_at("HEAD", "00/nothing~1.cfg") is None
-    assert store.commit_time(foreign.commit) == 1_500_000_000
-    assert abs(store.commit_time(ours.commit) - time.time()) < 60
-    assert store.has_commit(foreign.commit)
-    assert not store.has_commit(foreign.blob)
-    assert not store.has_commit("0" * 40)
+    assert commit_time(repository, foreign.commit) == 1_500_000_000
+    assert abs(commit_time(repository, ours.commit) - time.time()) < 60
     assert_sound(repository)
 
 
@@ -123,7 +121,7 @@ def test_other_branches_survive_git_gc(store: GitStore, repository: Path) -> Non
     run_git(repository, "gc", "--quiet", "--prune=now")
 
     again = GitStore(repository)
-    assert again.read_blob(foreign[0].blob) == "1\n"
+    assert dict(again.read_blobs([foreign[0].blob])) == {foreign[0].blob: "1\n"}
     third = again.save(request_for("3\n", branch="imported"))
     log = run_git(repository, "log", "--format=%H", "imported").split()
     assert log == [third.commit, foreign[1].commit, foreign[0].commit]

@@ -29,6 +29,7 @@ from tests.support.git_repository import (
     run_git,
     store_failure,
 )
+from tests.support.waiting import wait_for
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -118,13 +119,6 @@ def repeated(action: Callable[[], None]) -> Iterator[list[int]]:
     assert failures == []
 
 
-def wait_for(condition: Callable[[], bool], timeout_seconds: float = 30) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.002)
-
-
 @pytest.mark.slow
 def test_saving_and_reading_while_git_repacks(store: GitStore, repository: Path) -> None:
     first = store.save(request_for("first\n", device_id=1))
@@ -135,7 +129,7 @@ def test_saving_and_reading_while_git_repacks(store: GitStore, repository: Path)
 
     def read() -> None:
         assert store.read(first.path, first.commit) == "first\n"
-        assert store.read_blob(first.blob) == "first\n"
+        assert dict(store.read_blobs([first.blob])) == {first.blob: "first\n"}
         assert store.read(first.path) == "first\n"
 
     with repeated(repack) as repacks, repeated(read) as reads:
@@ -188,7 +182,7 @@ def test_the_change_is_counted_from_what_it_really_replaces(
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = run_git(repository, "count-objects")
         saving = pool.submit(store.save, request_for("1\n2\n"))
-        wait_for(lambda: run_git(repository, "count-objects") != before)
+        wait_for(lambda: run_git(repository, "count-objects") != before, "an object")
         reverted = run_git(repository, "commit-tree", f"{older}^{{tree}}", "-p", newer, "-m", "x")
         run_git(repository, "update-ref", "refs/heads/main", reverted.strip(), newer)
         fcntl.flock(lock, fcntl.LOCK_UN)
@@ -214,7 +208,7 @@ def test_a_lock_of_another_git_process_is_waited_for(store: GitStore, repository
     lock.touch()
     with ThreadPoolExecutor(1) as pool:
         saving = pool.submit(store.save, request_for("a\n"))
-        wait_for((repository / "netraven-main.next").exists)
+        wait_for((repository / "netraven-main.next").exists, "the next tip")
         lock.unlink()
         assert saving.result(10).changed
     assert_sound(repository)

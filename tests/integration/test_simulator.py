@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from tests.support.devices import (
     fleet_in_thread,
     netmiko_arguments,
 )
+from tests.support.waiting import wait_for
 
 PLATFORMS = sorted(DIALECTS)
 WITH_ENABLE = ("arista_eos", "cisco_ios", "linux")
@@ -66,13 +67,6 @@ def stable_lines(text: str, platform: str) -> list[str]:
 def read_with_netmiko(fleet: ThreadedFleet, spec: DeviceSpec) -> str:
     with ConnectHandler(**netmiko_arguments(fleet, spec)) as connection:
         return str(connection.send_command(CONFIG_COMMANDS[spec.platform]))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)
 
 
 class Terminal:
@@ -365,7 +359,9 @@ def reading(kind: FaultKind) -> Iterator[tuple[Terminal, bytes]]:
         screen.read_until(f"{spec.hostname}#".encode())
         screen.type("show running-config\n")
         screen.read_until(b"show running-config\r\n")
-        wait_until(lambda: fleet.log(spec.hostname)["config_reads"] == 1)
+        wait_for(
+            lambda: fleet.log(spec.hostname)["config_reads"] == 1, "the read of a configuration"
+        )
         yield screen, fleet.config(spec.hostname).replace("\n", "\r\n").encode()
 
 
@@ -396,7 +392,7 @@ def test_reset_mid_output() -> None:
         channel = transport.open_session()
         channel.exec_command("show running-config")
         assert len(Terminal(channel).read_to_the_end()) < len(fleet.config(spec.hostname))
-        wait_until(lambda: not transport.is_active())
+        wait_for(lambda: not transport.is_active(), "the end of the connection")
         assert isinstance(transport.get_exception(), ConnectionResetError)
 
 
@@ -491,7 +487,7 @@ def test_flood_stderr_ignores_the_window() -> None:
         channel = transport.open_session(window_size=65_536)
         channel.set_combine_stderr(True)
         channel.invoke_shell()
-        wait_until(lambda: len(channel.in_buffer) > 10 * 65_536)
+        wait_for(lambda: len(channel.in_buffer) > 10 * 65_536, "ten windows of text")
 
 
 def test_drip_is_one_byte_a_second() -> None:

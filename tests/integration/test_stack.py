@@ -21,8 +21,9 @@ from netraven_site.stack.keys import EmbeddedKeys
 from netraven_site.stack.ports import accepts, free_port
 from netraven_site.stack.state import StackState
 from tests.support import prepared
-from tests.support.servers import local_servers, wait_until
+from tests.support.servers import local_servers
 from tests.support.up import LOGIN, READY_SECONDS, Up
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -117,7 +118,7 @@ def test_a_killed_worker_comes_back(running: Up, queues: str) -> None:
     killed = running.child("worker", "-Q", queues)
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: running.child("worker", "-Q", queues) not in (None, killed), "a new worker")
+    wait_for(lambda: running.child("worker", "-Q", queues) not in (None, killed), "a new worker")
     assert "was ended by SIGKILL; it starts again in" in running.output()
 
 
@@ -135,7 +136,7 @@ def test_a_killed_database_comes_back(running: Up) -> None:
             return False
         return True
 
-    wait_until(answers, "PostgreSQL answers again")
+    wait_for(answers, "PostgreSQL answers again")
     assert running.child("-D", str(running.data_dir / "postgres")) != killed
 
 
@@ -162,7 +163,7 @@ def test_after_a_kill_the_children_go_and_the_next_start_works(up: Up) -> None:
     up.start()
     assert up.processes()
     up.stop(signal.SIGKILL)
-    wait_until(lambda: up.processes() == [], "the children have gone", 15)
+    wait_for(lambda: up.processes() == [], "the children have gone", 15)
     up.start()
     assert up.http_status(up.web_port, "/healthz") == http.HTTPStatus.OK
 
@@ -172,7 +173,7 @@ def test_a_closed_terminal_does_not_stop_it(up: Up) -> None:
     assert up.process.stdout is not None
     with up.process.stdout as terminal:
         terminal.readline()
-    wait_until(lambda: up.answers("/healthz"), "the web answers", READY_SECONDS)
+    wait_for(lambda: up.answers("/healthz"), "the web answers", READY_SECONDS)
     up.stop()
     assert up.processes() == []
 

@@ -24,7 +24,7 @@ from netraven_site.stack.supervisor import (
     describe_exit,
     restart_delay,
 )
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 _SLEEP = "import time; time.sleep(600)"
 #: Ignores TERM, then prints its process id.
@@ -73,7 +73,7 @@ def _gone(pid: int) -> bool:
 
 def _shown_pid(recorder: Recorder) -> int:
     """The number that the only process prints once it is ready."""
-    wait_until(lambda: bool(recorder.shown), "the process prints its number")
+    wait_for(lambda: bool(recorder.shown), "the process prints its number")
     return int(recorder.shown[0].removeprefix("[child] "))
 
 
@@ -93,7 +93,7 @@ def test_the_output_is_shown_with_the_name_and_kept_in_a_file(
     recorder: Recorder, tmp_path: Path
 ) -> None:
     recorder.supervisor.start(_spec(f"print('hello'); {_SLEEP}"))
-    wait_until(lambda: "[child] hello" in recorder.shown, "the line is shown")
+    wait_for(lambda: "[child] hello" in recorder.shown, "the line is shown")
     assert (tmp_path / "log" / "child.log").read_text(encoding="utf-8") == "hello\n"
 
 
@@ -102,12 +102,12 @@ def test_the_environment_is_the_given_one_only(
 ) -> None:
     monkeypatch.setenv("SOME_SECRET", "inherited")
     recorder.supervisor.start(_spec(f"import os; print(os.environ.get('SOME_SECRET')); {_SLEEP}"))
-    wait_until(lambda: "[child] None" in recorder.shown, "the process has started")
+    wait_for(lambda: "[child] None" in recorder.shown, "the process has started")
 
 
 def test_a_process_that_ends_is_named_and_started_again(recorder: Recorder) -> None:
     recorder.supervisor.start(_spec("print('reason', flush=True); raise SystemExit(3)"))
-    wait_until(lambda: recorder.shown.count("[child] reason") == 2, "the second start")
+    wait_for(lambda: recorder.shown.count("[child] reason") == 2, "the second start")
     assert recorder.said[0] == "child ended with exit code 3; it starts again in 1 s"
     failure = recorder.supervisor.failure()
     assert failure is not None
@@ -117,7 +117,7 @@ def test_a_process_that_ends_is_named_and_started_again(recorder: Recorder) -> N
 def _without_folder(recorder: Recorder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting needs the folder, and it has gone."""
     folder.rmdir()
-    wait_until(lambda: len(recorder.said) > 2, "two failures to start")
+    wait_for(lambda: len(recorder.said) > 2, "two failures to start")
     folder.mkdir()
 
 
@@ -129,7 +129,7 @@ def _without_thread(recorder: Recorder, folder: Path, monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        wait_until(lambda: len(recorder.said) > 2, "two failures to start")
+        wait_for(lambda: len(recorder.said) > 2, "two failures to start")
 
 
 @pytest.mark.parametrize("hinder", [_without_folder, _without_thread])
@@ -148,7 +148,7 @@ def test_what_cannot_be_started_again_is_tried_until_it_can(
     assert recorder.said[0] == "child was ended by SIGKILL; it starts again in 0 s"
     assert recorder.said[1].startswith("child could not be started: ")
     assert recorder.said[1].endswith("; it is tried again in 0 s")
-    wait_until(lambda: len(recorder.shown) == 2, "the process runs again")
+    wait_for(lambda: len(recorder.shown) == 2, "the process runs again")
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
@@ -170,12 +170,12 @@ def test_what_is_stopped_for_long_is_killed_and_started_again(
     recorder.supervisor.start(_spec(f"{_DEAF}; {_SLEEP}"))
     pid = _shown_pid(recorder)
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "a stopped process")
+    wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "a stopped process")
     os.kill(pid, signal.SIGCONT)
     monkeypatch.setattr("netraven_site.stack.supervisor._FROZEN_SECONDS", 0.5)
     assert recorder.said == []
     os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: len(recorder.shown) == 2, "another process")
+    wait_for(lambda: len(recorder.shown) == 2, "another process")
     assert recorder.said == [
         "child was stopped and does not go on; it is killed",
         "child was ended by SIGKILL; it starts again in 1 s",
@@ -196,16 +196,16 @@ def test_children_of_a_process_go_with_it(recorder: Recorder) -> None:
     recorder.supervisor.start(_spec(f"{_PARENT.format(sleep=_SLEEP)}; {_SLEEP}"))
     grandchild = _shown_pid(recorder)
     recorder.supervisor.stop()
-    wait_until(lambda: _gone(grandchild), "the grandchild has gone", 5)
+    wait_for(lambda: _gone(grandchild), "the grandchild has gone", 5)
 
 
 def test_lower_stages_stop_first(recorder: Recorder) -> None:
     tell = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit('bye')); print('up')"
     for name, stage in (("server", Stage.DATABASE), ("page", Stage.FRONT)):
         recorder.supervisor.start(_spec(f"{tell}; {_SLEEP}", name=name, stage=stage))
-    wait_until(lambda: len(recorder.shown) == 2, "both have started")
+    wait_for(lambda: len(recorder.shown) == 2, "both have started")
     recorder.supervisor.stop()
-    wait_until(lambda: len(recorder.shown) == 4, "both have said good-bye")
+    wait_for(lambda: len(recorder.shown) == 4, "both have said good-bye")
     assert recorder.shown[2:] == ["[page] bye", "[server] bye"]
 
 
@@ -226,7 +226,7 @@ time.sleep(600)
         child = int(parent.stdout.readline().removeprefix("[child] "))
         assert not _gone(child)
         parent.kill()
-    wait_until(lambda: _gone(child), "the child has gone", 5)
+    wait_for(lambda: _gone(child), "the child has gone", 5)
 
 
 def test_leftovers_are_found_by_their_mark_and_ended(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_leftovers_are_found_by_their_mark_and_ended(tmp_path: Path) -> None:
         [sys.executable, "-c", _SLEEP], env={leftovers.MARKER: str(tmp_path / "other")}
     )
     try:
-        wait_until(lambda: bool(leftovers.marked(tmp_path)), "the mark can be read")
+        wait_for(lambda: bool(leftovers.marked(tmp_path)), "the mark can be read")
         assert [process.pid for process in leftovers.marked(tmp_path)] == [marked.pid]
         leftovers.end(leftovers.marked(tmp_path))
         assert marked.wait(timeout=5) == -signal.SIGTERM

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 GROUP = "bird"
 """Members may read the configuration and talk to the daemon: Debian gives the group both."""
@@ -97,7 +97,7 @@ class Bird:
             )
         self._process = process
         socket = self._run / "bird.ctl"
-        wait_until(lambda: socket.exists() or process.poll() is not None, "BIRD listens", 20)
+        wait_for(lambda: socket.exists() or process.poll() is not None, "BIRD listens", 20)
         assert process.poll() is None, self._log.read_text()
 
     def _stop(self) -> None:

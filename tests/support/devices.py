@@ -6,20 +6,18 @@ with fleet_in_thread(device_spec("cisco_ios")) as fleet:
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from netraven_site.demo.simulator import DeviceSpec, Fault, Fleet, SimulatorProcess
 from netraven_site.demo.simulator.configs.layout import MAIN
+from tests.support.loop_thread import LoopThread
 
 _T = TypeVar("_T")
-_CALL_SECONDS = 30.0
 
 CONFIG_COMMANDS: Mapping[str, str] = {
     "arista_eos": "show running-config",
@@ -89,8 +87,7 @@ class ThreadedFleet:
     def __init__(self, *specs: DeviceSpec, host_key_file: Path | None = None) -> None:
         self.specs = specs
         self._fleet = Fleet(specs, host_key_file=host_key_file)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="simulator")
+        self._thread = LoopThread("simulator")
 
     def start(self) -> None:
         """Start the thread and all devices.
@@ -100,17 +97,15 @@ class ThreadedFleet:
         """
         self._thread.start()
         try:
-            self._await(self._fleet.start())
+            self._thread.run(self._fleet.start())
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop the devices, then the thread."""
-        self._await(self._fleet.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._fleet.stop())
+        self._thread.stop()
 
     def address(self, hostname: str) -> tuple[str, int]:
         """IP address and TCP port of a device."""
@@ -144,10 +139,7 @@ class ThreadedFleet:
         async def call() -> _T:
             return function(*arguments)
 
-        return self._await(call())
-
-    def _await(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
+        return self._thread.run(call())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 GROUP = "frrvty"
 """Members may talk to the daemons: Debian gives the group the daemons' sockets."""
@@ -111,7 +111,7 @@ class Frr:
             )
         self._processes.append(process)
         socket = _SOCKETS / self._pathspace / f"{daemon}.vty"
-        wait_until(lambda: socket.exists() or process.poll() is not None, f"{daemon} listens", 20)
+        wait_for(lambda: socket.exists() or process.poll() is not None, f"{daemon} listens", 20)
         assert process.poll() is None, (self._directory / f"{daemon}.log").read_text()
 
     def _own_network(self) -> Sequence[str]:

@@ -60,6 +60,11 @@ def history(repository: Path) -> list[str]:
     return run_git(repository, "log", "--format=%H", "main").split()
 
 
+def commit_time(repository: Path, commit: str) -> int:
+    """Return when a commit was made, in Unix seconds."""
+    return int(run_git(repository, "show", "--no-patch", "--format=%ct", commit))
+
+
 def assert_sound(repository: Path) -> None:
     """Assert that git finds the repository whole, and that no lock or half-written file is left."""
     run_git(repository, "fsck", "--strict", "--full")

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import random
 import struct
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 
+from tests.support.loop_thread import LoopThread
+
 ADDRESS = "127.0.0.1"
-_START_SECONDS = 10.0
 _SSH_VERSION = b"SSH-2.0-OpenSSH_9.6\r\n"
 #: Asks for two options, clears the screen, and asks for a name (RFC 854, RFC 857, RFC 1091).
 _TELNET = b"\xff\xfd\x18\xff\xfb\x01\x1b[2J\r\nUser Access Verification\r\n\r\nUsername: "
@@ -46,18 +46,14 @@ class Hostility(StrEnum):
 @contextmanager
 def hostile_servers() -> Iterator[Mapping[Hostility, int]]:
     """One server of each kind in a thread of this process: the port of each."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="hostile-servers")
+    thread = LoopThread("hostile-servers")
     thread.start()
     servers = _Servers()
     try:
-        start = asyncio.run_coroutine_threadsafe(servers.start(), loop)
-        yield start.result(_START_SECONDS)
+        yield thread.run(servers.start())
     finally:
-        asyncio.run_coroutine_threadsafe(servers.stop(), loop).result(_START_SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        thread.run(servers.stop())
+        thread.stop()
 
 
 class _Servers:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from django.db import connection
 
 from netraven_site.config import PROJECT_DIR
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 _READY_SECONDS = 240
 #: Times short enough for a test, long enough for a busy machine.
@@ -58,7 +58,7 @@ class Host:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        wait_until(self._ready_or_over, "the workers answer", _READY_SECONDS)
+        wait_for(self._ready_or_over, "the workers answer", _READY_SECONDS)
         assert self._process.poll() is None, self.output()
 
     def kill(self) -> None:

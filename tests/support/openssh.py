@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from netraven_site.stack.ports import free_port
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 ADDRESS = "127.0.0.1"
 _SSHD = Path("/usr/sbin/sshd")
@@ -195,7 +195,7 @@ class Sshd:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
             )
-        wait_until(self._listens, f"sshd listens on port {self.port}", 20)
+        wait_for(self._listens, f"sshd listens on port {self.port}", 20)
 
     def _listens(self) -> bool:
         assert self._process is not None

@@ -8,14 +8,13 @@ with ScriptedPlayer() as player:
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import asyncssh
 
 from backups.engine.types import Transport
+from tests.support.loop_thread import LoopThread
 from tests.support.scripted_device_script import Recording
 from tests.support.scripted_device_telnet import TelnetConnection
 from tests.support.scripted_device_terminal import ENABLE_SECRET, Terminal
@@ -25,9 +24,7 @@ __all__ = ["ENABLE_SECRET", "PASSWORD", "USERNAME", "ScriptedDevice", "ScriptedP
 USERNAME = "netops"
 PASSWORD = "Login-1-secret"
 
-_T = TypeVar("_T")
 _HOST = "127.0.0.1"
-_CALL_SECONDS = 30.0
 
 
 class ScriptedDevice:
@@ -112,8 +109,7 @@ class ScriptedPlayer:
     """Any number of devices in one background thread; `play` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-devices")
+        self._thread = LoopThread("scripted-devices")
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._ssh: list[asyncssh.SSHAcceptor] = []
         self._telnet: list[asyncio.Server] = []
@@ -131,16 +127,14 @@ class ScriptedPlayer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._await(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._stop())
+        self._thread.stop()
 
     def play(self, recording: Recording, transport: Transport = Transport.SSH) -> ScriptedDevice:
         """A device that listens on a free port of the loopback address."""
         device = ScriptedDevice(recording)
         listen = self._listen_ssh if transport is Transport.SSH else self._listen_telnet
-        device.port = self._await(listen(device))
+        device.port = self._thread.run(listen(device))
         return device
 
     async def _listen_ssh(self, device: ScriptedDevice) -> int:
@@ -157,7 +151,7 @@ class ScriptedPlayer:
         return int(acceptor.get_port())
 
     async def _listen_telnet(self, device: ScriptedDevice) -> int:
-        server = await self._loop.create_server(
+        server = await self._thread.loop.create_server(
             lambda: TelnetConnection(device, self._open_telnet), _HOST, 0
         )
         self._telnet.append(server)
@@ -177,6 +171,3 @@ class ScriptedPlayer:
             await acceptor.wait_closed()
         for server in self._telnet:
             await server.wait_closed()
-
-    def _await(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)

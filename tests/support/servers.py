@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ from pathlib import Path
 from netraven_site.stack.postgres import EmbeddedPostgres
 from netraven_site.stack.redis import EmbeddedRedis
 from netraven_site.stack.supervisor import Supervisor
-
-_START_SECONDS = 60.0
+from tests.support.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +24,6 @@ class LocalServers:
     superuser_url: str
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = _START_SECONDS) -> None:
-    """Wait for ``condition``; AssertionError naming ``what`` when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s for this: {what}")
-        time.sleep(0.05)
-
-
 @contextmanager
 def local_servers(data_dir: Path) -> Iterator[LocalServers]:
     """Both servers, running, with their data in ``data_dir``; stopped at the end."""
@@ -45,8 +34,8 @@ def local_servers(data_dir: Path) -> Iterator[LocalServers]:
         for server in (redis, postgres):
             server.prepare()
             supervisor.start(server.spec())
-        wait_until(postgres.answers, "PostgreSQL answers")
-        wait_until(redis.answers, "Redis answers")
+        wait_for(postgres.answers, "PostgreSQL answers")
+        wait_for(redis.answers, "Redis answers")
         postgres.ensure_database()
         yield LocalServers(postgres.url, redis.url, postgres.superuser_url)
     finally:

@@ -6,21 +6,18 @@ with SshHosts() as hosts:
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import asyncssh
 
+from tests.support.loop_thread import LoopThread
 from tests.support.scripted_device import ScriptedDevice
 from tests.support.scripted_device_script import Recording, load_script
 
-_T = TypeVar("_T")
-_CALL_SECONDS = 30.0
 ADDRESS = "127.0.0.1"
 USERNAME = "netops"
 PASSWORD = "Way-1-secret"
@@ -135,8 +132,7 @@ class SshHosts:
     """Any number of servers in one background thread."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="ssh-hosts")
+        self._thread = LoopThread("ssh-hosts")
         self._servers: list[tuple[SshHost, asyncssh.SSHAcceptor]] = []
 
     def __enter__(self) -> Self:
@@ -150,14 +146,12 @@ class SshHosts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._await(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._stop())
+        self._thread.stop()
 
     def start(self, host: SshHost) -> SshHost:
         """Let ``host`` listen on a free port of the loopback address."""
-        self._await(self._listen(host))
+        self._thread.run(self._listen(host))
         return host
 
     async def _listen(self, host: SshHost) -> None:
@@ -182,6 +176,3 @@ class SshHosts:
                 connection.abort()
                 await connection.wait_closed()
             await server.wait_closed()
-
-    def _await(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)

@@ -18,7 +18,7 @@ from netraven_site.stack import leftovers
 from netraven_site.stack.keys import EmbeddedKeys
 from netraven_site.stack.ports import free_port
 from tests.support import prepared
-from tests.support.servers import wait_until
+from tests.support.waiting import wait_for
 
 _PROJECT = Path(__file__).parents[2]
 #: Ten times what a first start takes on a quiet machine with two cores.
@@ -104,7 +104,7 @@ class Up:
         """Start it and wait until it says that it is ready."""
         with self.output_file.open("wb") as output:
             self.process = self.popen(*options, stdout=output)
-        wait_until(self._ready_or_over, "up is ready", READY_SECONDS)
+        wait_for(self._ready_or_over, "up is ready", READY_SECONDS)
         assert self.process.poll() is None, self.output()
         return self
 

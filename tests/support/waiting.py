@@ -1,15 +1,18 @@
-"""Waiting for conditions instead of sleeping."""
+"""Waiting for conditions instead of sleeping. Nothing here needs Django set up."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from jobs.choices import FINAL_RUN_STATUSES
-from jobs.models import JobRun
+
+if TYPE_CHECKING:
+    from jobs.models import JobRun
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Return as soon as ``condition`` holds; fail naming ``what`` after ``seconds``."""
     end = time.monotonic() + seconds
     while not condition():

@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from netraven_site.config import (
-    PROJECT_DIR,
-    Config,
-    ConfigurationError,
-    load_config,
-    prepare_embedded_keys,
-)
+from netraven_site.config import PROJECT_DIR, Config, ConfigurationError
+from netraven_site.config_loading import load_config, prepare_embedded_keys
 
 SECRET = "Zq9-CANARY-secret-value"
 KEY = base64.b64encode(bytes(32)).decode()
@@ -289,7 +284,7 @@ def test_prepare_makes_keys_although_the_database_is_elsewhere(
 
 def test_many_processes_make_one_set_of_keys(tmp_path: Path) -> None:
     code = (
-        "from netraven_site.config import load_config\n"
+        "from netraven_site.config_loading import load_config\n"
         "print(load_config().secret_key.get_secret_value())"
     )
     environment = {"PATH": os.environ["PATH"], "NETRAVEN_DATA_DIR": str(tmp_path / "data")}

@@ -15,7 +15,8 @@ from django.core.management import get_commands
 from django.urls import resolve
 
 from jobs import queues
-from netraven_site.config import PROJECT_DIR, Config, load_config
+from netraven_site.config import PROJECT_DIR, Config
+from netraven_site.config_loading import load_config
 from netraven_site.version import VERSION
 
 _FOLDER = PROJECT_DIR / "deploy" / "kubernetes"

@@ -27,7 +27,6 @@ from backups.engine.git.failures import os_errors_named
 from backups.engine.git.format import (
     NETRAVEN,
     commit_message,
-    committed_at,
     encode_object,
     format_commit,
     named_references,
@@ -131,7 +130,8 @@ class GitStore:
         """The same for several configurations of one branch, in their order and in one turn.
 
         Each that differs gets a commit of its own, and the branch moves once: when one of them
-        cannot be saved, none is.
+        cannot be saved, none is. Raises as :meth:`save` does, and ValueError for configurations of
+        several branches.
         """
         if not requests:
             return []
@@ -157,10 +157,6 @@ class GitStore:
             if blob is None:
                 raise RevisionNotFound(f"Revision {revision} has no configuration at this path.")
             return _decoded(self._objects.needed("blob", blob))
-
-    def read_blob(self, blob_id: str) -> str:
-        """Return the configuration with this blob id (40 hex digits). Raises RevisionNotFound."""
-        return next(text for _, text in self.read_blobs([blob_id]))
 
     def read_blobs(self, blob_ids: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield ``(blob_id, configuration)`` in the order given, a hundred at a time in memory.
@@ -196,18 +192,6 @@ class GitStore:
             )
         return named_references(lines)
 
-    def has_commit(self, commit: str) -> bool:
-        """Tell whether the store has the commit with this id (40 hex digits)."""
-        if not _FULL_ID.fullmatch(commit):
-            return False
-        with os_errors_named(self._path):
-            return self._objects.find("commit", commit) is not None
-
-    def commit_time(self, commit: str) -> int:
-        """Return when a commit was made, in Unix seconds. Raises RevisionNotFound."""
-        with os_errors_named(self._path):
-            return committed_at(self._objects.needed("commit", self._resolve(commit)))
-
     def change(self, old_blob: str | None, new_blob: str) -> Change:
         """Return size and digest of the change between two configurations, as a save counts them.
 
@@ -228,32 +212,22 @@ class GitStore:
     def grow(self, branch: str, paths: Collection[str]) -> str | None:
         """Bring ``branch`` up to date with the history that main has of ``paths``.
 
-        Returns its newest commit, None while none of them is in main. See ``git_projection``.
+        Returns its newest commit, None while none of them is in main. See ``projection``.
         """
         with os_errors_named(self._path):
             projection = Projection(self._path, self._git, self._objects, self._commits)
             return projection.grow(branch, paths)
 
-    def delete_branch(self, branch: str) -> None:
-        """Forget a branch; its commits go when they are in no other one and weeks old.
-
-        Raises ValueError for main, and for a name that no branch of the store has.
-        """
-        if branch == MAIN:
-            raise ValueError("The main branch is the history itself and stays.")
-        with os_errors_named(self._path), writing_turn(self._path):
-            self._git.run(["update-ref", "-d", branch_ref(branch)])
-
     def push(self, target: PushTarget, *, branch: str = MAIN) -> str:
         """Push a branch to the target's branch main; return the SSH host key that was shown.
 
-        Raises PushFailed and its kinds (``git_remote``), DeviceError for a store that is not there.
+        Raises PushFailed and its kinds (``remote``), DeviceError for a store that is not there.
         """
         with os_errors_named(self._path):
             return push_branch(self._path, branch_ref(branch), target)
 
     def maintain(self) -> Maintenance:
-        """Pack what has accumulated, and say what it brought. See ``git_maintenance``."""
+        """Pack what has accumulated, and say what it brought. See ``maintenance``."""
         with os_errors_named(self._path):
             return maintain(self._path, self._git)
 

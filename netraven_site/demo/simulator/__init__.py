@@ -6,7 +6,6 @@ For the demo, the tests and the benchmarks. `Fleet` runs in the caller's event l
 
 from __future__ import annotations
 
-from netraven_site.demo.simulator.device import SimulatedDevice
 from netraven_site.demo.simulator.errors import SimulatorError
 from netraven_site.demo.simulator.faults import Fault, FaultKind
 from netraven_site.demo.simulator.fleet import Fleet
@@ -18,7 +17,6 @@ __all__ = [
     "Fault",
     "FaultKind",
     "Fleet",
-    "SimulatedDevice",
     "SimulatorError",
     "SimulatorProcess",
 ]

@@ -161,11 +161,11 @@ def test_tags_are_given_and_taken_away(
     client: Client, operator: User, three: dict[str, Device]
 ) -> None:
     answer = client.post(
-        "/devices/tag/?q=e&tag=berlin", {"which": "all", "tag": "lab", "deed": "add"}
+        "/devices/tag/?q=e&tag=berlin", {"which": "all", "tag": "lab", "action": "add"}
     )
     assert answer["Location"] == "/devices/?q=e&tag=berlin"
     assert shown(client, "tag=lab") == ["core", "lab"]
-    client.post("/devices/tag/", {"which": "all", "tag": "lab", "deed": "remove"})
+    client.post("/devices/tag/", {"which": "all", "tag": "lab", "action": "remove"})
     assert shown(client, "tag=lab") == []
 
 
@@ -195,26 +195,26 @@ def test_a_connection_test_says_how_far_it_got(client: Client, operator: User) -
 
 # --- Who may ------------------------------------------------------------------------------------
 
-DEEDS = ("back-up", "tag", "test")
+ACTIONS = ("back-up", "tag", "test")
 
 
-@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("action", ACTIONS)
 def test_viewers_do_nothing_to_devices(
-    client: Client, log_in: Callable[..., User], three: dict[str, Device], deed: str
+    client: Client, log_in: Callable[..., User], three: dict[str, Device], action: str
 ) -> None:
     log_in(Role.VIEWER)
-    assert client.post(f"/devices/{deed}/", {"which": "all", "tag": "lab"}).status_code == 403
-    assert client.get(f"/devices/{deed}/").status_code == 403
+    assert client.post(f"/devices/{action}/", {"which": "all", "tag": "lab"}).status_code == 403
+    assert client.get(f"/devices/{action}/").status_code == 403
     page = client.get("/devices/").content
     assert b"Back up now" not in page
     assert b"Add tag" not in page
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_deeds_need_the_token_of_the_page(operator: User, deed: str) -> None:
+@pytest.mark.parametrize("action", ACTIONS)
+def test_actions_need_the_token_of_the_page(operator: User, action: str) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(operator)
-    assert client.post(f"/devices/{deed}/", {"which": "all"}).status_code == 403
+    assert client.post(f"/devices/{action}/", {"which": "all"}).status_code == 403
 
 
 def test_limited_users_see_and_back_up_their_devices_only(
@@ -235,12 +235,12 @@ def test_limited_users_give_and_take_their_own_tags(
     log_in(Role.OPERATOR, only=("wien",))
     ids = [device.pk for device in three.values()]
     for tag in ("berlin", "lab"):
-        answer = client.post("/devices/tag/", {"device": ids, "tag": tag, "deed": "remove"})
+        answer = client.post("/devices/tag/", {"device": ids, "tag": tag, "action": "remove"})
         assert "Choose the tag" in said(answer)
-    answer = client.post("/devices/tag/", {"device": ids, "tag": "wien", "deed": "remove"})
+    answer = client.post("/devices/tag/", {"device": ids, "tag": "wien", "action": "remove"})
     assert "the only tag of yours on" in said(answer)
     assert three["edge"].tags.filter(name="wien").exists()
-    client.post("/devices/tag/", {"device": ids, "tag": "wien", "deed": "add"})
+    client.post("/devices/tag/", {"device": ids, "tag": "wien", "action": "add"})
     assert not three["core"].tags.filter(name="wien").exists()
 
 
@@ -345,5 +345,5 @@ def test_devices_of_others_are_not_there(
     log_in(Role.OPERATOR, only=("wien",))
     assert client.get(f"/devices/{three['core'].pk}/{path}").status_code == 404
     assert client.get(f"/devices/{three['edge'].pk}/{path}").status_code == 200
-    for deed in ("back-up", "test", "reset-breaker", "accept-host-key"):
-        assert client.post(f"/devices/{three['core'].pk}/{deed}/").status_code == 404
+    for action in ("back-up", "test", "reset-breaker", "accept-host-key"):
+        assert client.post(f"/devices/{three['core'].pk}/{action}/").status_code == 404

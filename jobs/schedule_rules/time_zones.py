@@ -26,8 +26,8 @@ def check_time_zone(name: str) -> None:
         raise _no_time_zone(name)
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """The zone with this name. Raises ScheduleError where this machine does not know it."""
+def time_zone_of(name: str) -> ZoneInfo:
+    """The time zone with this name. Raises ScheduleError where this machine does not know it."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
