@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import previous_release
 
@@ -25,11 +25,12 @@ pytest_plugins = [
 #: Reference data for development, beside the checkout where it exists; not part of the project.
 REFERENCE_DATA = Path(__file__).resolve().parents[2] / "shared"
 
-# The check of a revision draws the same examples each time it is made, however slow the machine is;
-# others draw new ones.
-settings.register_profile("check", derandomize=True, deadline=None)
-if os.environ.get("NETRAVEN_FORBID_SKIPS"):
-    settings.load_profile("check")
+# The check of a revision draws the same examples each time it is made; others draw new ones. That
+# the machine is slow is no fault in either.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any", _PATIENT)
+settings.register_profile("check", _PATIENT, derandomize=True)
+settings.load_profile("check" if os.environ.get("NETRAVEN_FORBID_SKIPS") else "any")
 
 
 @pytest.fixture(scope="session")
