@@ -28,7 +28,7 @@ from django.db.models.functions import Extract, Now
 
 from backups.models import Snapshot, SnapshotState, StoreCheck
 from inventory.models import Device, Zone
-from jobs.choices import FINAL_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus, RunStatus
+from jobs.choices import FINAL_RESULT_STATUSES, ResultStatus, RunStatus
 from jobs.models import DeviceResult, JobRun, ReconcilerTick, RunCredential, Tick
 from jobs.monitoring.broker import BrokerState, broker_state
 from jobs.queues import (
@@ -38,6 +38,7 @@ from jobs.queues import (
     ISOLATED_QUEUE,
     zone_queue,
 )
+from jobs.selectors.runs import runs_open
 from jobs.selectors.workers import workers_known
 
 _PENDING, _COMMITTED, _TICK, _CHECK = "pending", "committed", "tick", "check"
@@ -252,12 +253,11 @@ def _open_runs() -> Iterable[OpenRunFacts]:
     aside = RunCredential.objects.filter(run=OuterRef("pk"), set_aside_at__isnull=False)
     done = Count("results", filter=Q(results__status__in=FINAL_RESULT_STATUSES))
     rows = (
-        JobRun.objects.filter(status__in=OPEN_RUN_STATUSES)
+        runs_open()
         .order_by("pk")
         .annotate(
             done=done,
             age=_age(F("created_at")),
-            is_late=ExpressionWrapper(Q(deadline_at__lt=Now()), output_field=BooleanField()),
             has_set_aside=Exists(aside),
             waiting=Case(When(status=RunStatus.PENDING, then=_age(F("queued_at")))),
         )
