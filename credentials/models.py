@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from credentials.hidden_text import HIDDEN, revealed
+from common.hidden_text import HIDDEN, revealed
 
 #: Names of tags, zones and the like: no control characters, no leading or trailing blank, no ``;``
 #: (which separates tags in CSV files and on the command line).

@@ -1,7 +1,7 @@
 """Import and export in the admin: what the pages of all models have in common.
 
 An import goes through one request and one transaction: nothing of the file is kept in between, and
-a bad line undoes all the others. Cells are written and read as ``credentials.csv_output`` does.
+a bad line undoes all the others. Cells are written and read as ``common.csv_output`` does.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from import_export.formats.base_formats import CSV
 from tablib import Dataset
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
-from credentials.csv_output import csv_lines, csv_text
+from common.csv_output import csv_lines, csv_text
+from common.texts import parsed_id
 from credentials.models import Tag
-from credentials.texts import parsed_id
 
 MAX_ROWS = 10_000
 _TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})

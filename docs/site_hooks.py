@@ -47,7 +47,7 @@ _COMMON = frozenset(
     {"help", "version", "verbosity", "settings", "pythonpath", "traceback", "no_color"}
     | {"force_color", "skip_checks"}
 )
-_APPS = ("netraven_site", "jobs", "backups", "inventory", "credentials")
+_APPS = ("netraven_site", "jobs", "backups", "inventory", "credentials", "common")
 
 
 def github_slug(text: str, separator: str) -> str:

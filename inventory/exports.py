@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 from django.db.models import QuerySet
 
-from credentials.csv_output import csv_lines
+from common.csv_output import csv_lines
 from inventory.formats import CSV_COLUMNS
 from inventory.models import Device, Transport
 from inventory.platforms import UnknownPlatform, get_platform

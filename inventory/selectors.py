@@ -23,9 +23,9 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
+from common.statements import Statement
+from common.texts import parsed_id
 from credentials.models import Credential, Tag
-from credentials.statements import Statement
-from credentials.texts import parsed_id
 from inventory.models import Device, JumpHost
 
 _JUMP_HOSTS = Statement(lambda: JumpHost.objects.select_related("credential"))

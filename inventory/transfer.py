@@ -11,7 +11,7 @@ from import_export.results import Error, Result, RowResult
 from import_export.widgets import ForeignKeyWidget
 from tablib import Dataset
 
-from credentials.csv_output import csv_lines
+from common.csv_output import csv_lines
 from credentials.models import Credential
 from credentials.transfer import CheckedResource, WholeNumber
 from credentials.visibility import User, credentials_visible_to

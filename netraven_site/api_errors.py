@@ -10,7 +10,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from credentials.api.errors import as_api_error, error_fields, error_message
+from common.api.errors import as_api_error, error_fields, error_message
 
 
 def error_response(error: Exception, context: dict[str, Any]) -> Response | None:

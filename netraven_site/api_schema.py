@@ -127,7 +127,7 @@ class Schema(AutoSchema):
 
     @property
     def _is_resource(self) -> bool:
-        """Whether it is a view of ``credentials.api.resources``, which cannot be imported here."""
+        """Whether it is a view of ``common.api.resources``, which cannot be imported here."""
         return hasattr(self.view, "bulk_query_class")
 
     @property

@@ -28,8 +28,8 @@ from backups.models import (
     HistoryDeletion,
     RetentionPolicy,
 )
-from credentials.callers import client_address
-from credentials.management.base import command_line_user
+from common.callers import client_address
+from common.commands import command_line_user
 from credentials.models import Credential, Tag, TagLimit
 from inventory.models import Device, HostKeyChange, JumpHost, Zone
 from jobs.models import Job, NotificationRule, NotificationTarget

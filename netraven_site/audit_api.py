@@ -8,7 +8,7 @@ from auditlog.models import LogEntry
 from django.core.validators import validate_ipv46_address
 from rest_framework import serializers, viewsets
 
-from credentials.api.filters import Filters, filters, lookups
+from common.api.filters import Filters, filters, lookups
 from credentials.permissions import IsNotLimited
 
 

@@ -20,8 +20,8 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.utils import ProgrammingError
 
 from backups.services.key_rotation import keys_check
+from common.commands import ask_database
 from credentials.key_check import redaction_key_keep, redaction_key_problem
-from credentials.management.base import ask_database
 
 logger = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import ProgrammingError
 
 from backups.selectors.git import git_is_queued
-from credentials.management.base import ask_database
+from common.commands import ask_database
 from jobs.monitoring.attention import git_store_problem
 from jobs.monitoring.broker import broker_state
 from netraven_site.key_gate import DatabaseDownError, WrongKeysError, require_keys

@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "django_celery_results",
     "netraven_site",
     "credentials",
+    "common",
     "inventory",
     "backups",
     "jobs",
@@ -238,7 +239,7 @@ AXES_COOLOFF_TIME = timedelta(seconds=NETRAVEN.login_lockout_seconds)
 #: Both together: a stranger elsewhere cannot lock a user out, and behind one proxy nobody others.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "credentials.callers.client_address"
+AXES_CLIENT_IP_CALLABLE = "common.callers.client_address"
 AXES_USERNAME_CALLABLE = "netraven_site.accounts.login.attempted_name"
 AXES_LOCKOUT_CALLABLE = "netraven_site.accounts.login.locked_page"
 AXES_DISABLE_ACCESS_LOG = True
@@ -296,7 +297,7 @@ REST_FRAMEWORK = {
         "netraven_site.api.StableOrdering",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["credentials.api.parsers.BoundedJsonParser"],
+    "DEFAULT_PARSER_CLASSES": ["common.api.parsers.BoundedJsonParser"],
     "DEFAULT_SCHEMA_CLASS": "netraven_site.api_schema.Schema",
     "EXCEPTION_HANDLER": "netraven_site.api_errors.error_response",
 }

@@ -45,4 +45,4 @@ def keep_result(
                 worker=task.request.hostname or "",
             )
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("task_result.lost", task=task.name, error=type(error).__name__)
+        logger.warning("task_result.lost", of=task.name, error=type(error).__name__)

@@ -17,8 +17,8 @@ from backups.engine.errors import DeviceError
 from backups.models import Archive, ArchiveReading
 from backups.services.archives import archive_read
 from backups.services.restore_pack import RawNotKept, restore_pack
+from common.callers import client_address
 from credentials.admin import ReadOnlyAdmin
-from credentials.callers import client_address
 from credentials.cipher import CipherError
 from credentials.scoped import WholeAdmin
 from inventory.scoped import ScopedAdmin

@@ -25,10 +25,10 @@ from backups.selectors.archives import archive_newest
 from backups.services.archives import archive_read
 from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
 from backups.services.restore_pack import RawNotKept, restore_pack
-from credentials.api.filters import Filters, filters, lookups
-from credentials.callers import client_address
+from common.api.filters import Filters, filters, lookups
+from common.api.permissions import HasPermission
+from common.callers import client_address
 from credentials.cipher import CipherError
-from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
 from inventory.visibility import devices_visible_to, of_visible_devices
 

@@ -29,8 +29,8 @@ from backups.selectors.changes import (
 )
 from backups.selectors.snapshots import SnapshotNotFound
 from backups.services.acknowledgements import NothingToAcknowledge, change_acknowledge
-from credentials.api.errors import Conflict
-from credentials.permissions import HasPermission
+from common.api.errors import Conflict
+from common.api.permissions import HasPermission
 from inventory.visibility import of_visible_devices, scope_of
 
 

@@ -14,11 +14,12 @@ from rest_framework.response import Response
 from backups.models import GitRemote
 from backups.selectors.remotes import lag_of, remotes_with_lag
 from backups.services.remotes import remote_save, remotes_mark_due
+from common.api.filters import Filters, lookups, named
+from common.api.permissions import MayChangeModel
+from common.api.resources import ResourceSerializer
 from credentials.api.fields import NameField
-from credentials.api.filters import Filters, lookups, named
-from credentials.api.resources import ResourceSerializer
 from credentials.models import Credential
-from credentials.permissions import IsNotLimited, MayChangeModel
+from credentials.permissions import IsNotLimited
 from inventory.api.host_keys import HostKeyOwnerViewSet
 from inventory.models import Zone
 

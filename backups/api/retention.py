@@ -9,9 +9,9 @@ from rest_framework import serializers
 
 from backups.models import RetentionPolicy
 from backups.services.retention_policies import retention_policy_save
+from common.api.filters import Filters, lookups, named
+from common.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.fields import TagNamesField, whole_number
-from credentials.api.filters import Filters, lookups, named
-from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.tagged import TaggedSerializer
 from credentials.models import Tag
 from credentials.permissions import IsNotLimited

@@ -28,7 +28,7 @@ from backups.selectors.snapshots import (
     snapshot_text,
     snapshots_of,
 )
-from credentials.api.filters import Filters, filters, lookups
+from common.api.filters import Filters, filters, lookups
 from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
 from inventory.visibility import devices_visible_to

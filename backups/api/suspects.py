@@ -16,10 +16,10 @@ from backups.services.suspects import (
     suspect_dismiss,
     suspect_text,
 )
-from credentials.api.errors import Conflict
-from credentials.api.filters import Filters, filters, lookups, named
+from common.api.errors import Conflict
+from common.api.filters import Filters, filters, lookups, named
+from common.api.permissions import HasPermission
 from credentials.cipher import CipherError
-from credentials.permissions import HasPermission
 from inventory.scoped import OfVisibleDevices
 
 

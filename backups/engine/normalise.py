@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from backups.engine.line_gate import LineGate
-from credentials.hidden_text import revealed
+from common.hidden_text import revealed
 from inventory.platforms.definition import (
     COMMON_PAGER,
     Pager,

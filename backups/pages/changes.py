@@ -30,8 +30,8 @@ from backups.selectors.changes import (
 from backups.selectors.diffs import compare
 from backups.selectors.snapshots import SnapshotNotFound, snapshot_before
 from backups.services.acknowledgements import NothingToAcknowledge, change_acknowledge
-from credentials.pages import FormPage, Page, PageAction, page_of
-from credentials.texts import parsed_id, sentence
+from common.pages import FormPage, Page, PageAction, page_of
+from common.texts import parsed_id, sentence
 from credentials.visibility import User
 from inventory.visibility import of_visible_devices, scope_of
 

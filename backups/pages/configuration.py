@@ -18,8 +18,8 @@ from backups.selectors.snapshots import (
     snapshot_get,
     snapshot_text,
 )
-from credentials.pages import Page
-from credentials.texts import parsed_id
+from common.pages import Page
+from common.texts import parsed_id
 from inventory.platforms import UnknownPlatform, get_platform
 from inventory.scoped import visible_device
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from backups.engine.errors import DeviceError
 from backups.selectors.snapshots import SnapshotNotFound
-from credentials.pages import Page
+from common.pages import Page
 from inventory.models import Device
 from inventory.scoped import visible_device
 

@@ -22,7 +22,7 @@ from backups.selectors.snapshots import (
     snapshot_get,
     snapshots_of,
 )
-from credentials.texts import parsed_id
+from common.texts import parsed_id
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_find
 from inventory.visibility import devices_visible_to

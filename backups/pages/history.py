@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from backups.models import Snapshot
 from backups.pages.forms import DATE
 from backups.selectors.snapshots import snapshots_of
-from credentials.pages import ListPage
+from common.pages import ListPage
 from inventory.models import Device
 from inventory.scoped import visible_device
 

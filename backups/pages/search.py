@@ -28,9 +28,9 @@ from backups.pages.forms import DeviceFilterForm
 from backups.pages.lines import marked_html, text_html
 from backups.selectors import search as searching
 from backups.selectors.search import FoundDevice, Search, SearchTimedOut, search_note
-from credentials.csv_output import csv_lines
-from credentials.pages import FormPage, PermissionRequiredView
-from credentials.texts import parsed_id
+from common.csv_output import csv_lines
+from common.pages import FormPage, PermissionRequiredView
+from common.texts import parsed_id
 
 _DEVICES_SHOWN = 25
 #: Lines of each device, unless devices are narrowed by their name.

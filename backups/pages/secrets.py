@@ -20,7 +20,7 @@ from backups.selectors.secrets import (
     shared_secrets,
     stale_secret_uses,
 )
-from credentials.pages import PAGE_SIZES, FormPage, page_of
+from common.pages import PAGE_SIZES, FormPage, page_of
 from inventory.visibility import scope_of
 
 _OLD_DAYS = 90

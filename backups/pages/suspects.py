@@ -23,8 +23,8 @@ from backups.services.suspects import (
     suspect_dismiss,
     suspect_text,
 )
+from common.pages import ListPage, Page, PageAction
 from credentials.cipher import CipherError
-from credentials.pages import ListPage, Page, PageAction
 from inventory.visibility import of_visible_devices
 
 #: Lines of the difference to the newest trusted revision that a page shows.

@@ -10,8 +10,8 @@ from backups.engine.git.store import RevisionNotFound
 from backups.engine.search import unpack
 from backups.models import BY_NUMBER, CurrentText, Snapshot, SnapshotState
 from backups.selectors.git import git_elsewhere, git_is_here, git_store
-from credentials.statements import Statement
-from credentials.texts import parsed_id
+from common.statements import Statement
+from common.texts import parsed_id
 from inventory.models import Device
 
 _NEWEST = Statement(

@@ -10,8 +10,8 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from backups.models import Archive, CurrentText, Snapshot, Suspect, SuspectState
 from backups.selectors.archives import archives_kept
+from common.statements import Statement
 from credentials.services import installation_cipher
-from credentials.statements import Statement
 from inventory.models import Device
 
 

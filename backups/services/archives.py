@@ -9,9 +9,9 @@ from django.db import transaction
 
 from backups.models import Archive, ArchiveReading, Snapshot
 from backups.selectors.archives import archive_bytes, archive_context
+from common.statements import insert
 from credentials.cipher import sealed_key_id
 from credentials.services import installation_cipher
-from credentials.statements import insert
 from inventory.models import Device
 
 #: Measured with 57 kB: 0.25 ms and 9.9 kB, at the usual level 1.5 ms and 8.2 kB.

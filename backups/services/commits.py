@@ -19,7 +19,7 @@ from backups.engine.types import CommitRequest, SavedRevision
 from backups.models import Snapshot, SnapshotState
 from backups.selectors.git import git_store, git_store_to_write
 from backups.services.store import locked_device
-from credentials.statements import Statement, Update
+from common.statements import Statement, Update
 from inventory.models import Device
 
 #: The oldest snapshot of a device that waits for Git, and whether there are more.

@@ -30,7 +30,7 @@ from backups.selectors.snapshots import (
     snapshot_text,
     snapshot_texts,
 )
-from credentials.statements import Statement, Update, Upsert
+from common.statements import Statement, Update, Upsert
 from inventory.models import Device
 
 logger = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from backups.selectors.stored_state import StoredState, stored_state
 from backups.services import projections
 from backups.services.archives import archive_write
 from backups.services.host_keys import remember_host_keys
-from credentials.statements import Statement, Update, insert
+from common.statements import Statement, Update, insert
 from inventory.models import Device
 
 _LOCKED_DEVICE = Statement(

@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from common.api.filters import Filters, filters, lookups, named
+from common.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.fields import max_sessions_field, whole_number
-from credentials.api.filters import Filters, filters, lookups, named
-from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.tagged import TaggedSerializer
 from credentials.models import (
     Credential,

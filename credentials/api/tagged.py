@@ -9,8 +9,8 @@ from django.db import transaction
 from django.db.models import Model
 from rest_framework import serializers
 
+from common.api.naming import model_of
 from credentials.api.fields import TagNamesField
-from credentials.api.naming import model_of
 from credentials.models import Tag
 from credentials.services import tags_ensure
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.db.models import ProtectedError, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
-from credentials.api.errors import Conflict
+from common.api.errors import Conflict
+from common.api.filters import Filters, lookups
+from common.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.fields import max_sessions_field, whole_number
-from credentials.api.filters import Filters, lookups
-from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import MAX_FRESHNESS_HOURS, TAG_IS_KEPT, Tag
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.visibility import tags_visible_to

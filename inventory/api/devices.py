@@ -11,12 +11,12 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api.errors import Conflict
-from credentials.api.filters import Filters, filters, lookups, named
-from credentials.api.resources import ResourceSerializer
+from common.api.errors import Conflict
+from common.api.filters import Filters, filters, lookups, named
+from common.api.permissions import MayChangeModel
+from common.api.resources import ResourceSerializer
 from credentials.api.tagged import TaggedSerializer
 from credentials.models import Tag
-from credentials.permissions import MayChangeModel
 from credentials.visibility import credentials_visible_to
 from inventory.api.host_keys import HostKeyOwnerViewSet, fingerprint_field
 from inventory.breaker import breaker_reset

@@ -10,8 +10,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api.resources import ResourceViewSet
-from credentials.permissions import MayChangeModel
+from common.api.permissions import MayChangeModel
+from common.api.resources import ResourceViewSet
 from inventory.models import HostKeyOwner
 from inventory.services import HostKeyNotAccepted, host_key_accept
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from common.api.filters import Filters, lookups, named
+from common.api.resources import ResourceSerializer
 from credentials.api.fields import NameField
-from credentials.api.filters import Filters, lookups, named
-from credentials.api.resources import ResourceSerializer
 from credentials.api.tagged import TaggedSerializer
 from credentials.models import Credential, Tag
 from credentials.permissions import IsNotLimitedToWrite

@@ -11,7 +11,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.permissions import HasPermission
+from common.api.permissions import HasPermission
 from inventory.platforms import (
     PlatformDefinition,
     UnknownPlatform,

@@ -18,8 +18,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common.api.parsers import BoundedJsonParser
 from credentials.api.fields import TagNamesField
-from credentials.api.parsers import BoundedJsonParser
 from inventory.api.devices import DeviceViewSet
 from inventory.exports import ExportFormat, devices_export
 from inventory.imports import (

@@ -8,9 +8,9 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
+from common.api.filters import Filters, filters, lookups
+from common.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.fields import NameField, max_sessions_field
-from credentials.api.filters import Filters, filters, lookups
-from credentials.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.models import Credential
 from credentials.permissions import IsNotLimitedToWrite
 from credentials.visibility import credentials_visible_to

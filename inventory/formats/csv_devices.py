@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Any, Final
 
-from credentials.csv_output import csv_text
+from common.csv_output import csv_text
 from inventory.formats.records import (
     MAY_BE_EMPTY,
     PARSERS,

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action
 
-from credentials.texts import sentence
+from common.texts import sentence
 from inventory.admin import DeviceAdmin
 from inventory.models import Device
 from jobs.launch import request_backup, request_detection

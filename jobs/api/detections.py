@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.engine.detection import Certainty
-from credentials.api.errors import Conflict
-from credentials.api.filters import Filters, filters, lookups, named
-from credentials.permissions import HasPermission
+from common.api.errors import Conflict
+from common.api.filters import Filters, filters, lookups, named
+from common.api.permissions import HasPermission
 from inventory.models import Device
 from inventory.scoped import OfVisibleDevices
 from inventory.selectors import DeviceNotFound, device_find

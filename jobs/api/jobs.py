@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from credentials.api.errors import Conflict
-from credentials.api.filters import Filters, lookups, named
-from credentials.api.resources import ResourceSerializer, ResourceViewSet
+from common.api.errors import Conflict
+from common.api.filters import Filters, lookups, named
+from common.api.resources import ResourceSerializer, ResourceViewSet
 from credentials.api.tagged import TaggedSerializer
 from credentials.models import Tag
 from inventory.scoped import caller, check_tag_names

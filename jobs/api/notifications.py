@@ -12,10 +12,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.api.permissions import HasPermission, MayChangeModel
 from credentials.api.fields import NameField
 from credentials.api.tagged import TaggedSerializer
 from credentials.models import Tag
-from credentials.permissions import HasPermission, IsNotLimited, MayChangeModel
+from credentials.permissions import IsNotLimited
 from jobs.choices import EventKind
 from jobs.models import (
     NotificationAttempt,

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers, viewsets
 
 from backups.engine.errors import ErrorCategory
-from credentials.api.filters import Filters, filters, lookups, named
+from common.api.filters import Filters, filters, lookups, named
 from inventory.scoped import OfVisibleDevices
 from jobs.choices import ResultStatus
 from jobs.models import DeviceResult

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from credentials.api.errors import Conflict
+from common.api.errors import Conflict
 from inventory.api.transfer import FormatIsOurs
 from inventory.visibility import scope_of
 from jobs.api.runs import JobRunSerializer, MayRunJobs, retried

@@ -14,9 +14,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api.errors import Conflict
-from credentials.api.filters import Filters, lookups, named
-from credentials.permissions import HasPermission
+from common.api.errors import Conflict
+from common.api.filters import Filters, lookups, named
+from common.api.permissions import HasPermission
 from inventory.visibility import is_limited
 from jobs.choices import Trigger
 from jobs.launch import JobDisabled, RunHasEnded, request_cancel, request_retry

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.choices import FINAL_RUN_STATUSES, OPEN_RESULT_STATUSES, RunStatus
 from jobs.models import JobRun
 from jobs.selectors.forecast import predicted_finish

@@ -7,8 +7,8 @@ from typing import Any
 import django_filters
 from django.db.models import Q, QuerySet
 
+from common.pages import ListPage
 from credentials.models import Credential, Provider
-from credentials.pages import ListPage
 from credentials.visibility import credentials_visible_to
 from inventory.resolution import devices_without_credential
 from inventory.selectors import credentials_with_uses

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from backups.selectors.freshness import Freshness, FreshnessCounts, freshness_counts
-from credentials.pages import Page
+from common.pages import Page
 from credentials.visibility import is_limited
 from inventory.visibility import devices_visible_to, scope_of
 from jobs.monitoring.facts import system_facts

@@ -14,8 +14,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from credentials.pages import Page, PageAction
-from credentials.texts import parsed_id
+from common.pages import Page, PageAction
+from common.texts import parsed_id
 from inventory.breaker import breaker_reset
 from inventory.models import Device
 from inventory.resolution import credentials_explained

@@ -14,8 +14,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from backups.selectors.freshness import Freshness, devices_in_state, with_freshness
-from credentials.pages import ListPage, Page, PageAction
-from credentials.texts import parsed_id, sentence
+from common.pages import ListPage, Page, PageAction
+from common.texts import parsed_id, sentence
 from credentials.visibility import limit_of, tags_visible_to
 from inventory.models import Device
 from inventory.resolution import devices_without_credential

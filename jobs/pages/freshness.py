@@ -15,7 +15,7 @@ from backups.selectors.freshness import (
     freshness_report,
     with_freshness,
 )
-from credentials.pages import ListPage
+from common.pages import ListPage
 from credentials.visibility import tags_visible_to
 from inventory.selectors import with_names
 from inventory.visibility import of_visible_devices, scope_of

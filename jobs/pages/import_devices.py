@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
+from common.pages import Page
 from credentials.models import Tag
-from credentials.pages import Page
 from credentials.visibility import is_limited, tags_visible_to
 from inventory.imports import (
     MAX_IMPORT_BYTES,

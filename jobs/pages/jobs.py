@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
+from common.pages import ListPage, Page, PageAction
+from common.texts import parsed_id
 from credentials.models import Tag
-from credentials.pages import ListPage, Page, PageAction
-from credentials.texts import parsed_id
 from inventory.visibility import scope_of
 from jobs.choices import ScheduleType, Trigger
 from jobs.launch import REFUSALS, request_run

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
-from credentials.pages import PAGE_SIZES, Page, page_of
+from common.pages import PAGE_SIZES, Page, page_of
 from jobs.choices import LogLevel
 from jobs.models.columns import choices_of
 from jobs.selectors.logs import LogLines, LogQuery, LogType, logs_permitted

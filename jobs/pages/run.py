@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from backups.engine.errors import ErrorCategory
-from credentials.pages import ListPage, Page, PageAction
-from credentials.texts import sentence
+from common.pages import ListPage, Page, PageAction
+from common.texts import sentence
 from inventory.visibility import scope_of
 from jobs.choices import OPEN_RUN_STATUSES, Trigger
 from jobs.launch import RETRY_REFUSALS, RunHasEnded, request_cancel, request_retry

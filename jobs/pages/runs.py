@@ -6,7 +6,7 @@ import django_filters
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
-from credentials.pages import ListPage
+from common.pages import ListPage
 from jobs.choices import Trigger
 from jobs.models import Job, JobRun
 from jobs.models.columns import RUN_STATUSES, choices_of

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
-from credentials.pages import Page
+from common.pages import Page
 from credentials.visibility import is_limited
 from jobs.monitoring.attention import needs_a_hand
 from jobs.monitoring.facts import system_facts

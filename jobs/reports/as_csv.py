@@ -7,7 +7,7 @@ from dataclasses import astuple, fields
 
 from django.db.models import QuerySet
 
-from credentials.csv_output import csv_lines
+from common.csv_output import csv_lines
 from inventory.models import Device
 from jobs.models import JobRun
 from jobs.selectors.reports import DeviceRow, run_device_rows

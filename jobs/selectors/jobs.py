@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from credentials.texts import parsed_id
+from common.texts import parsed_id
 from jobs.models import Job
 
 

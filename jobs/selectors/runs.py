@@ -8,7 +8,7 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet, Va
 from django.db.models.functions import Coalesce, Now
 from django_stubs_ext import WithAnnotations
 
-from credentials.texts import parsed_id
+from common.texts import parsed_id
 from jobs.choices import OPEN_RESULT_STATUSES, OPEN_RUN_STATUSES, ResultStatus
 from jobs.models import DeviceResult, JobRun
 

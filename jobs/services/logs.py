@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from backups.engine.errors import DeviceError
 from backups.services.redaction import installation_redactor
-from credentials.statements import insert
+from common.statements import insert
 from jobs.choices import LogLevel
 from jobs.models import ConnectionLog, DeviceResult, JobLog, JobRun
 

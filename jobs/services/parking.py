@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import CharField, F, Func, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from credentials.statements import Statement
+from common.statements import Statement
 from jobs.choices import OPEN_RESULT_STATUSES, ResultStatus
 from jobs.models import DeviceResult, JobRun
 from jobs.models.results import PARKED

@@ -13,8 +13,8 @@ from django.db.models.functions import Coalesce, Extract, Now
 
 from backups.engine.errors import DeviceError, ErrorCategory
 from backups.models import Snapshot
+from common.statements import Statement, Update
 from credentials.models import Credential
-from credentials.statements import Statement, Update
 from jobs.choices import LogLevel, ResultStatus, RunStatus
 from jobs.models import DeviceResult
 from jobs.policy import MAX_LOSSES

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from credentials.api.filters import Filters, filters, lookups, named
+from common.api.filters import Filters, filters, lookups, named
 from credentials.visibility import is_limited
 from netraven_site.models import ApiToken
 

@@ -12,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from credentials.api.errors import Conflict
+from common.api.errors import Conflict
+from common.api.filters import Filters, lookups, named
+from common.api.naming import NamingSerializer
 from credentials.api.fields import TagNamesField
-from credentials.api.filters import Filters, lookups, named
-from credentials.api.naming import NamingSerializer
 from credentials.models import TagLimit
 from credentials.permissions import IsNotLimited
 from credentials.services import tags_ensure

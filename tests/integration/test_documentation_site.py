@@ -15,7 +15,7 @@ from django.core.management import get_commands
 from netraven_site.config import PROJECT_DIR
 
 pytestmark = pytest.mark.slow
-_OURS = {"netraven_site", "jobs", "backups", "inventory", "credentials"}
+_OURS = {"netraven_site", "jobs", "backups", "inventory", "credentials", "common"}
 
 
 @pytest.fixture(scope="module")

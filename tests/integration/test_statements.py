@@ -15,7 +15,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from backups.models import CurrentText, SecretUse
 from backups.services.store import RunLabel, backup_store
-from credentials.statements import NotAStatement, Statement, Update, Upsert, insert
+from common.statements import NotAStatement, Statement, Update, Upsert, insert
 from inventory.models import Device
 from jobs.choices import LogLevel
 from jobs.models import DeviceResult, JobLog, NotificationEvent

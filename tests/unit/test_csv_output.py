@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credentials.csv_output import csv_cell, csv_lines, csv_text
+from common.csv_output import csv_cell, csv_lines, csv_text
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "－1"]  # noqa: RUF001
 

@@ -99,7 +99,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_decisions_that_the_code_names_exist() -> None:
     named: set[str] = set()
-    for folder in ("netraven_site", "jobs", "backups", "inventory", "credentials"):
+    for folder in ("netraven_site", "jobs", "backups", "inventory", "credentials", "common"):
         for module in (PROJECT_DIR / folder).rglob("*.py"):
             named |= set(re.findall(r"docs/adr/(\d{4})", module.read_text(encoding="utf-8")))
     written = {page.name[:4] for page in (_DOCS / "adr").glob("[0-9]*.md")}

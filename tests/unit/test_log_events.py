@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-APPS = ("netraven_site", "jobs", "backups", "inventory", "credentials")
+APPS = ("netraven_site", "jobs", "backups", "inventory", "credentials", "common")
 METHODS = frozenset(
     {"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log"}
 )

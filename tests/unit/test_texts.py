@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from credentials.texts import parsed_id, sentence
+from common.texts import parsed_id, sentence
 
 
 @pytest.mark.parametrize(

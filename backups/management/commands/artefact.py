@@ -17,8 +17,8 @@ from backups.models import Archive
 from backups.selectors.archives import ArtefactNotFound, artefact_get, artefacts_of
 from backups.services.archives import ReasonMissing, archive_read
 from backups.services.artefacts import DEFAULT_MEDIA_TYPE, artefact_store
+from common.commands import StackCommand, command_line_user, one_line
 from credentials.cipher import CipherError
-from credentials.management.base import StackCommand, command_line_user, one_line
 from inventory.selectors import DeviceNotFound, device_get
 
 

@@ -21,7 +21,7 @@ from backups.selectors.changes import (
     fleet_changes,
 )
 from backups.selectors.snapshots import SnapshotNotFound
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 
 _AGE = re.compile(r"(\d{1,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}

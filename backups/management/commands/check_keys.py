@@ -9,9 +9,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from backups.services.key_rotation import keys_check
+from common.commands import StackCommand
 from credentials.cipher import CipherError
 from credentials.key_check import redaction_key_problem
-from credentials.management.base import StackCommand
 from credentials.sealed import counted
 from credentials.services import installation_cipher
 

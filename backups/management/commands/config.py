@@ -31,8 +31,8 @@ from backups.selectors.snapshots import (
 )
 from backups.services.archives import ReasonMissing, archive_read
 from backups.services.restore_pack import RawNotKept, restore_pack
+from common.commands import StackCommand, command_line_user
 from credentials.cipher import CipherError
-from credentials.management.base import StackCommand, command_line_user
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
 

@@ -12,7 +12,7 @@ from backups.engine.errors import DeviceError
 from backups.models import GitRemote, RemoteState
 from backups.selectors.remotes import RemoteNotFound, remote_get, remote_lag
 from backups.services.remotes import RemoteBusy, remote_push, remote_save
-from credentials.management.base import StackCommand, command_line_user, one_line
+from common.commands import StackCommand, command_line_user, one_line
 from credentials.selectors import CredentialNotFound, credential_get
 from inventory.models import Zone
 from inventory.services import HostKeyNotAccepted, host_key_accept

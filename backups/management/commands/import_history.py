@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from backups.engine.errors import DeviceError
 from backups.engine.foreign_history import ForeignHistory, HistoryFormat, NoHistory
 from backups.services.import_history import ImportedFile, history_import
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 
 
 class Command(StackCommand):

@@ -18,7 +18,7 @@ from backups.selectors.noise import (
     noise_row,
 )
 from backups.selectors.snapshots import SnapshotNotFound
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.platforms import UnknownPlatform
 from inventory.selectors import DeviceNotFound, device_get
 

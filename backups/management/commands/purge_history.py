@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from backups.engine.errors import DeviceError
 from backups.services.history_deletion import history_delete, store_rewrite
-from credentials.management.base import StackCommand, command_line_user
+from common.commands import StackCommand, command_line_user
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
 

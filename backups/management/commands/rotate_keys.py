@@ -11,9 +11,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from backups.services.key_rotation import keys_in_use, keys_removable, keys_rotate
+from common.commands import StackCommand
 from credentials.cipher import CipherError
 from credentials.key_check import redaction_key_accept
-from credentials.management.base import StackCommand
 from credentials.rotation import DEFAULT_BATCH, Rotation
 from credentials.sealed import counted
 from credentials.services import installation_cipher

@@ -23,7 +23,7 @@ from backups.selectors.secrets import (
     stale_secret_uses,
 )
 from backups.services import projections
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.selectors import DeviceNotFound, device_get
 
 _AT_ONCE = 500

@@ -16,8 +16,8 @@ from backups.services.suspects import (
     suspect_dismiss,
     suspect_text,
 )
+from common.commands import StackCommand, command_line_user
 from credentials.cipher import CipherError
-from credentials.management.base import StackCommand, command_line_user
 from inventory.selectors import DeviceNotFound, device_get
 
 

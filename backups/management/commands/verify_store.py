@@ -16,7 +16,7 @@ from backups.engine.errors import DeviceError
 from backups.services.repair import Repaired, store_repair
 from backups.services.verify import rows_to_check, store_verify
 from backups.services.verify_report import ADVICE, Finding, Problem, Report
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
 

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from credentials.management.base import StackCommand, one_line
+from common.commands import StackCommand, one_line
 from credentials.models import Credential, Provider
 from credentials.services import credential_create, tags_ensure
 

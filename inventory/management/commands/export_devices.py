@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.exports import ExportFormat, devices_export
 from inventory.models import Device
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand, command_line_user
+from common.commands import StackCommand, command_line_user
 from inventory.models import Device, JumpHost
 from inventory.selectors import host_key_owners
 from inventory.services import HostKeyNotAccepted, host_key_accept, host_key_forget

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.breaker import breaker_reset
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get

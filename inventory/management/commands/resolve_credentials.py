@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.resolution import credentials_explained
 from inventory.selectors import DeviceNotFound, device_get
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand, command_line_user
+from common.commands import StackCommand, command_line_user
 from jobs.launch import RunHasEnded, request_cancel
 from jobs.selectors.runs import RunNotFound, run_get
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils.timezone import is_naive
 
-from credentials.management.base import StackCommand, one_line
+from common.commands import StackCommand, one_line
 from credentials.services import tags_ensure
 from inventory.selectors import devices_with_tags
 from jobs.choices import CatchUp, ScheduleType

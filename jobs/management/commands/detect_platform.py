@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from backups.engine.detection import Certainty
 from backups.engine.errors import DeviceError
-from credentials.management.base import StackCommand, command_line_user, one_line
+from common.commands import StackCommand, command_line_user, one_line
 from credentials.models import Credential
 from credentials.selectors import CredentialNotFound, credential_get
 from inventory.models import SSH_PORT, Device, validate_address

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.choices import Trigger
 from jobs.launch import RETRY_REFUSALS, request_retry
 from jobs.models import JobRun

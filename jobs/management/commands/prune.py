@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from backups.services.retention import archives_prune
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.notifications.retention import notifications_prune
 from jobs.services.retention import logs_prune
 from jobs.services.workers import workers_prune

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.reconcile import reconcile
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.reports import WRITERS, ReportFormat
 from jobs.selectors.runs import RunNotFound, run_get
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.models import Job
 from jobs.selectors.jobs import JobNotFound, job_get
 from jobs.selectors.schedules import ScheduleReport, local_time, schedule_reports

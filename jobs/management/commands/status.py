@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.monitoring.overview import system_overview
 from jobs.reports.as_text import duration_in_words
 

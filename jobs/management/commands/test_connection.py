@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from backups.engine.netmiko_collector.probe import StepReport
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.models import Device
 from inventory.selectors import DeviceNotFound, device_get
 from jobs.services.connection_test import ConnectionTest

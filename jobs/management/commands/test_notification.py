@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.models import NotificationTarget
 from jobs.notifications.delivery import send_test_message
 

@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from backups.engine.errors import DeviceError
+from common.commands import StackCommand
 from credentials.cipher import CipherError
-from credentials.management.base import StackCommand
 from credentials.sealed_stream import Opener
 from netraven_site.installation_backup.create import installation_backup_write
 from netraven_site.installation_backup.errors import BackupError

@@ -9,7 +9,7 @@ from celery.utils.nodenames import gethostname
 from django.core.management.base import CommandError, CommandParser
 from django.db.models.functions import Now
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from jobs.models import ReconcilerTick, Tick
 from jobs.selectors.workers import workers_known
 from netraven_site.readiness import Readiness

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from netraven_site.config import Config
 from netraven_site.stack.errors import StackError
 from netraven_site.stack.output import tolerant

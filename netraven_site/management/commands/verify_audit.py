@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from netraven_site.audit_seals import AuditFindings, audit_verify, configured_keys
 
 _HEAD = re.compile(r"[1-9][0-9]{0,17}:[0-9a-f]{64}")

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from credentials.management.base import StackCommand
+from common.commands import StackCommand
 from inventory.models import Zone
 from jobs.broker import BROKER_DOWN
 from jobs.queues import (

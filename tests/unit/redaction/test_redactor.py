@@ -112,7 +112,7 @@ def test_empty_settings_are_refused(key: bytes, keywords: tuple[str, ...]) -> No
 
 def test_only_redaction_makes_a_redacted_configuration() -> None:
     makers = set()
-    for folder in ("backups", "inventory", "jobs", "credentials", "netraven_site"):
+    for folder in ("backups", "inventory", "jobs", "credentials", "common", "netraven_site"):
         for path in (ROOT / folder).rglob("*.py"):
             source = path.read_text(encoding="utf-8")
             if "RedactedConfig" in source and _calls_it(source):

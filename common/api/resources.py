@@ -16,9 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from credentials.api.bulk import BulkActions
-from credentials.api.errors import PreconditionFailed
-from credentials.api.naming import NamingSerializer
+from common.api.bulk import BulkActions
+from common.api.errors import PreconditionFailed
+from common.api.naming import NamingSerializer
 
 _M = TypeVar("_M", bound=Model)
 _WRITES = frozenset({"update", "partial_update", "destroy"})

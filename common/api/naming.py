@@ -12,8 +12,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.serializers import as_serializer_error
 
-from credentials.api.errors import Duplicate
-from credentials.hidden_text import revealed
+from common.api.errors import Duplicate
+from common.hidden_text import revealed
 
 _M = TypeVar("_M", bound=Model)
 _LONGEST_VALUE = 60

@@ -16,9 +16,9 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.api.errors import as_api_error, error_fields, error_message, told
-from credentials.api.naming import NamingSerializer, model_of
-from credentials.permissions import MayChangeModel, MayDeleteModel
+from common.api.errors import as_api_error, error_fields, error_message, told
+from common.api.naming import NamingSerializer, model_of
+from common.api.permissions import MayChangeModel, MayDeleteModel
 
 _M = TypeVar("_M", bound=Model)
 #: As many as a page has at the most.
