@@ -240,6 +240,8 @@ class RedactionRule:
     #: Must not be found in the headers of the sections around the line.
     outside: RulePattern | None = None
     value: ValueKind = ValueKind.WORD
+    #: For ``below``: lines in between that hold no secret, such as the name of the user.
+    skip: int = 0
     #: Matched at the value in place of ``value``; each of its groups is a secret.
     take: RulePattern | None = None
     token: TokenKind = TokenKind.KEYED

@@ -18,6 +18,9 @@ _PLAIN = re.compile(
     r"|[A-Za-z]+[-_]?\d{1,4}"
 )
 _SHORTEST = 8
+_BEHIND_EQUALS = re.compile(r"=[\w.-]{0,64}\Z")
+# A value of JSON that is no text.
+_LITERAL = re.compile(r"(?:true|false|null|\d{1,10})[,}\]]")
 
 
 def holds_unknown_value(line: str, findings: LineFindings, reader: ValueReader) -> bool:
@@ -35,6 +38,11 @@ def _is_unknown(
     name_end = _name_end(line, end)
     separator = _SEPARATOR.match(line, name_end)
     if separator is None:
+        return False
+    # The keyword is a value itself, or begins one: location=password-room.
+    if not separator.group().strip() and _BEHIND_EQUALS.search(line, max(0, start - 66), start):
+        return False
+    if ":" in separator.group() and _LITERAL.match(line, separator.end()):
         return False
     position, _ = reader.skip_encodings(line, separator.end())
     value = reader.word(line, _behind_stray_quotes(line, position, reader))

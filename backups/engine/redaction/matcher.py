@@ -132,8 +132,8 @@ class _Reading:
         if state.below.value is ValueKind.SECTION:
             self._read_below(state.below, self._sections.members(state.number), to_first=False)
         else:
-            first = state.number + 1
-            following = range(first, min(first + LINES_BELOW, len(self._lines)))
+            first = state.number + 1 + state.below.skip
+            following = range(first, min(first + LINES_BELOW - state.below.skip, len(self._lines)))
             self._read_below(state.below, following, to_first=True)
 
     def _continue(self, number: int, rule: RedactionRule) -> None:

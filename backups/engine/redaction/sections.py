@@ -12,6 +12,7 @@ DEPTH = 12
 HEADER_LENGTH = 160
 
 _COMMENT = "!#"
+_HEADING = "["
 _UNKNOWN = -2
 
 
@@ -66,12 +67,23 @@ class Sections:
         return self._lines[number + 1 : number + 1 + count]
 
     def members(self, number: int) -> Sequence[int]:
-        """The lines of the section that line ``number`` opens, without those of inner ones."""
+        """The lines of the section that line ``number`` opens, without those of inner ones.
+
+        Behind a heading in brackets (INI) they are all up to the next one.
+        """
+        if self._lines[number].startswith(_HEADING):
+            return self._below_heading(number)
         if self._members is None:
             self._members = {}
             for member in range(len(self._lines)):
                 self._members.setdefault(self._parent(member), []).append(member)
         return self._members.get(number, ())
+
+    def _below_heading(self, number: int) -> range:
+        end = number + 1
+        while end < len(self._lines) and not self._lines[end].startswith(_HEADING):
+            end += 1
+        return range(number + 1, end)
 
     def _parent(self, number: int) -> int:
         parent = self._parents[number]
