@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -37,9 +38,9 @@ class TaggedSerializer(serializers.ModelSerializer[_M]):
         tags = None if names is None else tags_ensure(names=names)
         return self.save_row(instance, tags, **beside)
 
+    @abstractmethod
     def save_row(self, row: _M, tags: list[Tag] | None, **beside: Any) -> _M:
         """Have ``row`` checked and saved by its service, and give it back.
 
         None leaves its tags, or what is in ``beside``, as they are. Raises ValidationError.
         """
-        raise NotImplementedError
