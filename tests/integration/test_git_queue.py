@@ -90,7 +90,7 @@ def test_a_run_is_committed_by_the_queue(git_directory: Path) -> None:
         second = wait_for_end(request_run(job=job, trigger=Trigger.MANUAL))
     results = {result.hostname: result for result in second.results.select_related("snapshot")}
     assert {name for name, result in results.items() if result.config_changed} == {"r0"}
-    assert all(result.commit and result.attempts == 1 for result in results.values())
+    assert all(result.commit and result.own_attempts == 1 for result in results.values())
     assert len(history(git_directory)) == len(specs) + 1
     assert store_verify(progress=lambda _: None).is_clean
     backed_up = JobLog.objects.filter(run=second, message__contains="backed up")
