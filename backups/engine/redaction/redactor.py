@@ -17,6 +17,7 @@ from backups.engine.redaction.fingerprint import fingerprint
 from backups.engine.redaction.key_blocks import KeyBlock, key_blocks
 from backups.engine.redaction.leftovers import holds_unknown_value
 from backups.engine.redaction.matcher import Matcher
+from backups.engine.redaction.secret_files import secret_file_blocks
 from backups.engine.redaction.spacing import single_spaced, without_names
 from backups.engine.redaction.tokens import CONSTANT_TOKEN, REDACTED_LINE, TOKEN, TokenMaker
 from backups.engine.redaction.values import ValueReader
@@ -91,6 +92,7 @@ class Redactor:
         blocks = key_blocks(lines, text)
         taken = {number for block in blocks for number, _, _ in block.pieces}
         blocks += bare_key_blocks(lines, text, taken)
+        blocks += secret_file_blocks(lines, text)
         if blocks:
             self._replace_blocks(lines, blocks, replaced)
             text = "\n".join(lines)
