@@ -1,1 +1,1 @@
-"""Tags and credentials in the API, and what all of the API shares. Secrets never go out."""
+"""Tags and credentials in the API. Secrets never go out."""

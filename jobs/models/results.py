@@ -50,7 +50,7 @@ class DeviceResult(models.Model):
     parked_at = models.DateTimeField(null=True, blank=True)
     #: Whose line it stands in while it is parked: one of the limits, or the device itself.
     parked_key = models.CharField(max_length=64, blank=True)
-    #: What it is parked for, or was parked for last; empty if it never was.
+    #: What it is parked for, or was parked for last; empty if what held it is gone.
     parked_reason = models.CharField(max_length=200, blank=True)
     #: Who changed the device, where a notice of a change has asked for the backup.
     changed_by = models.CharField(max_length=100, blank=True, db_default="")

@@ -73,11 +73,13 @@ class ValueReader:
         return self._not_secret.fullmatch(text) is not None
 
     def is_own_word(self, line: str, value: Value) -> bool:
-        """Whether ``value`` begins with a word of the command line.
+        """Whether ``value`` begins with a word of the command line; in quotes, is made of them.
 
         A colon behind it counts where it ends a label, a full stop where it ends a sentence.
         """
-        first, *_ = line[value.start : value.end].split(None, 1) or [""]
+        first, *others = line[value.start : value.end].split() or [""]
+        if others and _is_in_quotes(line, value):
+            return all(self.is_vocabulary(word.rstrip(".:,")) for word in (first, *others))
         end = value.start + len(first)
         is_label = first.endswith(":") and bool(line[end:].strip())
         in_sentence = first.endswith(".") and _SENTENCE.match(line, 0, end) is not None
@@ -153,6 +155,11 @@ def _is_last_word(line: str, position: int) -> bool:
         and line.find(" ", position) < 0
         and line.find("\t", position) < 0
     )
+
+
+def _is_in_quotes(line: str, value: Value) -> bool:
+    quote = line[value.start - 1 : value.start]
+    return quote in {'"', "'"} and line[value.end : value.end + 1] == quote
 
 
 def _quoted(line: str, position: int) -> Value | None:

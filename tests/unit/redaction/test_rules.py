@@ -222,6 +222,11 @@ def test_second_pass_takes_out_a_line_with_an_unknown_value() -> None:
     assert redact("cisco_ios", "the password\r\n") == "the password\r\n"
 
 
+def test_words_in_quotes_are_known_when_all_of_them_are() -> None:
+    assert redact("", "JWT_SECRETS='the Xy12!abc9'") == REDACTED_LINE
+    assert redact("", "JWT_SECRETS='the password'") == "JWT_SECRETS='the password'"
+
+
 def test_own_keywords_are_looked_for() -> None:
     redactor = Redactor(b"k", keywords=("magic",))
     assert (
