@@ -182,7 +182,12 @@ def results_reassign(*, run_id: int, credential_id: int) -> None:
     for next_id, results in by_next.items():
         for rows in _in_batches(results):
             rows.update(
-                credential=next_id, limit_keys=[], parked_at=None, parked_key="", queued_at=None
+                credential=next_id,
+                limit_keys=[],
+                parked_at=None,
+                parked_key="",
+                parked_reason="",
+                queued_at=None,
             )
     moved = [result for results in by_next.values() for result in results]
     results_limit(run=run, results=moved, is_fallback=True)

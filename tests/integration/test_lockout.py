@@ -307,6 +307,20 @@ def test_reassigning_twice_changes_nothing() -> None:
     assert list(run.results.order_by("pk").values()) == before
 
 
+@pytest.mark.django_db
+def test_devices_with_another_credential_count_in_waves_again(
+    configure: Callable[..., None],
+) -> None:
+    configure(wave_size=1)
+    second = CredentialFactory.create(name="second", tags=["all"], priority=200)
+    run, _ = run_of(8, login=CredentialFactory.create(name="lab", tags=["all"], priority=1))
+    credential_accepted(run_id=run.pk, credential_id=second.pk)
+    for result in probes(run):
+        end(begin(result))
+    assert run.results.filter(status=ResultStatus.PENDING, credential=second).count() == 5
+    assert [len(run_take_wave(run=run)) for _ in range(3)] == [1, 1, 0]
+
+
 # --- With devices and workers -------------------------------------------------------------------
 
 
