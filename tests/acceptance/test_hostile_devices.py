@@ -142,7 +142,9 @@ def test_no_connection_is_left(aftermath: Aftermath) -> None:
 def test_the_next_run_is_as_fast_as_the_first(aftermath: Aftermath) -> None:
     assert aftermath.after["status"] == aftermath.before["status"] == "COMPLETED_SUCCESS"
     assert aftermath.hostile["status"] == "COMPLETED_PARTIAL_FAILURE"
-    assert aftermath.after["duration_seconds"] < aftermath.before["duration_seconds"] + 1
+    # A thread that a lost device still held would be missing until its deadline.
+    spare = DEADLINE_SECONDS / 2
+    assert aftermath.after["duration_seconds"] < aftermath.before["duration_seconds"] + spare
 
 
 def test_no_message_holds_a_secret_or_a_control_character(aftermath: Aftermath) -> None:

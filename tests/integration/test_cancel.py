@@ -167,7 +167,10 @@ def test_what_the_run_had_stored_goes_to_the_remotes() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("worker")
-def test_running_sessions_end_within_seconds_and_count_against_nobody() -> None:
+def test_running_sessions_end_within_seconds_and_count_against_nobody(
+    configure: Callable[..., None],
+) -> None:
+    configure(login_timeout_seconds=60, command_timeout_seconds=60, device_deadline_seconds=120)
     good = device_spec("cisco_ios", "good", username="netops", password="Pw-1234567")
     hanging = [
         device_spec(
@@ -188,9 +191,8 @@ def test_running_sessions_end_within_seconds_and_count_against_nobody() -> None:
         wait_for(lambda: _is_mid_output(fleet.log("hangs-hang_mid_output")), "half of the output")
         request_cancel(run=run, cancelled_by="jane")
         before = list(DeviceResult.objects.order_by("pk").values())
-        # The timeouts of these sessions are 20 s and more.
         leases.call_off_gone()
-        wait_for(lambda: not leases.held_now(), "the end of the sessions", 10)
+        wait_for(lambda: not leases.held_now(), "the end of the sessions", 30)
     assert list(DeviceResult.objects.order_by("pk").values()) == before
     assert statuses(run) == ["CANCELLED"] * 3 + ["SUCCEEDED"]
     assert Snapshot.objects.get().device.hostname == "good"

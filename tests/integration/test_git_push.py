@@ -37,6 +37,15 @@ PASSPHRASE = "Open-1-sesame"
 CREDENTIAL = DeviceCredential(name="git-bot", username=USERNAME, password=PASSWORD)
 
 
+@pytest.fixture(autouse=True)
+def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Private folders of this test alone: others push at the same time."""
+    directory = tmp_path / "private"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> GitStore:
     store = GitStore.open_or_create(tmp_path / "store.git")
@@ -413,7 +422,7 @@ def test_a_key_folder_is_private_while_it_is_used(tmp_path: Path) -> None:
             assert folder.exists()
             assert other != folder
     assert not folder.exists()
-    wait_for(lambda: private_folders() == [], "no folder is left", 5)
+    wait_for(lambda: private_folders() == [], "no folder is left", 30)
 
 
 def test_a_folder_that_is_swept_away_before_it_is_locked_is_made_again(

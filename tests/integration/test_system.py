@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -46,6 +47,11 @@ def queue(name: str, facts: SystemFacts | None = None) -> QueueFacts:
 
 def troubles() -> str:
     return "\n".join(needs_a_hand(facts=system_facts()))
+
+
+def without_seconds(text: str) -> str:
+    """``text`` with a sign for the seconds behind minutes: a busy machine takes some to look."""
+    return re.sub(r"(?<=min )\d+ s\b", "N s", text)
 
 
 @pytest.fixture
@@ -172,8 +178,8 @@ def test_what_nobody_serves_is_named_with_what_to_do(broker: Any) -> None:
     zone = ZoneFactory.create(name="b")
     result = DeviceResultFactory.create(device=DeviceFactory.create(zone=zone))
     DeviceResult.objects.update(queued_at=Now() - timedelta(minutes=2, seconds=5))
-    assert troubles() == (
-        "nobody serves queue zone.b, in which 1 waits, 2 min 5 s; run 'python manage.py worker "
+    assert without_seconds(troubles()) == (
+        "nobody serves queue zone.b, in which 1 waits, 2 min N s; run 'python manage.py worker "
         "--zone b'"
     )
     result.delete()
@@ -206,9 +212,9 @@ def test_each_trouble_is_a_line(configure: Callable[..., None]) -> None:
         set_aside_at=timezone.now(),
         reason="3 devices refused it",
     )
-    assert [line.split(";")[0] for line in troubles().splitlines()] == [
-        "worker dead@here gave no sign of life for 10 min 0 s",
-        "the reconciler was not seen for 5 min 0 s",
+    assert [line.split(";")[0] for line in without_seconds(troubles()).splitlines()] == [
+        "worker dead@here gave no sign of life for 10 min N s",
+        "the reconciler was not seen for 5 min N s",
         "1 snapshots wait for Git, the oldest for 2 h 0 min",
         f"run {run.pk} of job '{run.job_name}' is past its deadline and still open",
         f"run {run.pk} has set aside credential 'site-b': 3 devices refused it",

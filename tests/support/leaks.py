@@ -172,6 +172,8 @@ def _redis_values(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
     for key in client.scan_iter():
         kind = client.type(key)
         assert isinstance(kind, bytes)  # the client decodes nothing
+        if kind == b"none":  # it has just gone
+            continue
         yield key.decode(errors="replace"), key + repr(readers[kind](key)).encode()
 
 
